@@ -1,0 +1,99 @@
+/*
+ * The large and short-lived pieces of OpenSSL's memory: a buffer of 17 KB for each direction while a record is under way
+ * (SSL_MODE_RELEASE_BUFFERS), one of 21 KB for the messages of a handshake. From the heap these would come and go
+ * between the small pieces that stay, and leave holes: a fifth of all memory with ten thousand connections that wait. And
+ * large pieces are what malloc() is slowest at. So each thread keeps a few, of one size, apart.
+ *
+ * What was decrypted in them may be a password. SSL_OP_CLEANSE_PLAINTEXT would overwrite all 17 KB behind every record, in steps of
+ * eight octets: a fifth of what a small request costs. Here it is as much as was written.
+ */
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <openssl/crypto.h>
+#include "tls_int.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define PIECES_KEPT 0 /* each piece is then malloc'd and freed by itself, so that misuse is seen */
+#else
+#define PIECES_KEPT 24
+#endif
+
+/* A record with the room for its head, padding and alignment; BUF_MEM_grow() asks for four thirds of 16 KB. */
+#define PIECE_SMALLEST (16 * 1024)
+
+#define FRAME 64 /* in front of what a record brings: its head, alignment */
+
+static __thread struct {
+    unsigned n;
+    void *v[PIECES_KEPT + 1];
+} kept;
+static __thread uint32_t *filled, none;
+
+void tls_memory_filled(uint32_t *of)
+{
+    filled = of;
+}
+
+void tls_memory_sealed(void)
+{
+    none = 0;
+    filled = &none;
+}
+
+static void *memory_take(size_t n, const char *file, int line)
+{
+    if (n < PIECE_SMALLEST || n > TLS_PIECE)
+        return malloc(n);
+    if (filled != NULL)
+        *filled = 0;
+    return kept.n > 0 ? kept.v[--kept.n] : malloc(TLS_PIECE);
+}
+
+static void piece_cleanse(void *p)
+{
+    size_t n = filled == NULL ? TLS_PIECE : *filled == 0 ? 0 : *filled + FRAME;
+
+    explicit_bzero(p, n < TLS_PIECE ? n : TLS_PIECE);
+}
+
+static bool piece_keep(void *p)
+{
+#if PIECES_KEPT > 0
+    if (kept.n < PIECES_KEPT) {
+        kept.v[kept.n++] = p;
+        return true;
+    }
+#endif
+    return false;
+}
+
+static void memory_give(void *p, const char *file, int line)
+{
+    size_t n = p != NULL ? malloc_usable_size(p) : 0;
+
+    if (n < TLS_PIECE || n >= TLS_PIECE + 64) {
+        free(p);
+        return;
+    }
+    piece_cleanse(p);
+    if (!piece_keep(p))
+        free(p);
+}
+
+static void *memory_change(void *p, size_t n, const char *file, int line)
+{
+    return realloc(p, n);
+}
+
+void tls_memory_init(void)
+{
+    /* Refused when OpenSSL has allocated already: then it keeps to the heap, and all works the same. */
+    (void)CRYPTO_set_mem_functions(memory_take, memory_change, memory_give);
+}
+
+void tls_memory_trim(void)
+{
+    while (kept.n > 0)
+        free(kept.v[--kept.n]);
+}
