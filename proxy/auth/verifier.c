@@ -1,0 +1,142 @@
+/*
+ * The kinds of directory, one row each, and the directories of one snapshot.
+ */
+#include <stdlib.h>
+
+#include "auth_int.h"
+
+static void *user_file_open(const struct conf_directory *d, struct conf_findings *f)
+{
+    struct conf_mark where = d->mark;
+
+    where.file = d->file.path.p != NULL ? d->file.path.p : d->mark.file; /* conf's strings end in NUL */
+    return user_file_parse(d->file.bytes, where, f);
+}
+
+static void user_file_close(void *state)
+{
+    user_file_free(state);
+}
+
+static void user_file_ask(void *state, const struct basic_credentials *c, const char *client,
+                          uint64_t timeout_ms, struct auth_result *ret)
+{
+    ret->detail = user_file_judge(state, c);
+    ret->verdict = ret->detail == AUTH_DETAIL_NONE ? VERDICT_OK : VERDICT_WRONG;
+}
+
+static const struct verifier_type verifier_user_file = {.type = CONF_DIRECTORY_USER_FILE,
+                                                        .open = user_file_open,
+                                                        .close = user_file_close,
+                                                        .verify = user_file_ask};
+
+static const struct verifier_type *const verifier_types[] = {&verifier_user_file, &verifier_ldap,
+                                                             &verifier_radius, &verifier_chain};
+
+const struct verifier_type *verifier_type_of(enum conf_directory_type t)
+{
+    for (size_t i = 0; i < sizeof(verifier_types) / sizeof(verifier_types[0]); i++) {
+        if (verifier_types[i]->type == t)
+            return verifier_types[i];
+    }
+    return NULL;
+}
+
+struct verifiers {
+    size_t n;
+    struct verifier v[];
+};
+
+static bool verifier_open(struct verifier *v, const struct conf_directory *d, struct conf_findings *f)
+{
+    v->type = verifier_type_of(d->type);
+    v->directory = d;
+    if (v->type != NULL)
+        v->state = v->type->open(d, f);
+    else
+        conf_finding_add(f, CONF_ERROR, d->mark, "directories.%.*s: this build has no `type: %s`",
+                         STR_ARG(d->name), conf_directory_type_name(d->type));
+    return v->state != NULL;
+}
+
+struct verifiers *verifiers_new(const struct snapshot *s, struct conf_findings *f)
+{
+    struct verifiers *v = calloc(1, sizeof(*v) + s->directories_n * sizeof(v->v[0]));
+    bool good = v != NULL;
+
+    if (v == NULL)
+        conf_finding_add(f, CONF_ERROR, (struct conf_mark){0}, "out of memory");
+    for (size_t i = 0; v != NULL && i < s->directories_n; i++) {
+        v->n++;
+        if (!verifier_open(&v->v[i], &s->directories[i], f))
+            good = false;
+    }
+    if (!good) {
+        verifiers_free(v);
+        return NULL;
+    }
+    for (size_t i = 0; i < v->n; i++) {
+        if (v->v[i].type->link != NULL)
+            v->v[i].type->link(v->v[i].state, v);
+    }
+    return v;
+}
+
+void verifiers_free(void *object)
+{
+    struct verifiers *v = object;
+
+    for (size_t i = 0; v != NULL && i < v->n; i++) {
+        if (v->v[i].state != NULL)
+            v->v[i].type->close(v->v[i].state);
+    }
+    free(v);
+}
+
+void verifier_ask(struct verifier *v, const struct basic_credentials *c, const char *client,
+                  uint64_t timeout_ms, struct auth_result *ret)
+{
+    *ret = (struct auth_result){.verdict = VERDICT_OK};
+    v->type->verify(v->state, c, client, timeout_ms, ret);
+}
+
+void verifiers_tidy(struct verifiers *v)
+{
+    for (size_t i = 0; v != NULL && i < v->n; i++) {
+        if (v->v[i].type->tidy != NULL)
+            v->v[i].type->tidy(v->v[i].state);
+    }
+}
+
+void verifiers_servers(struct verifiers *v, void (*each)(void *ctx, const struct verifier_server *s),
+                       void *ctx)
+{
+    for (size_t i = 0; v != NULL && i < v->n; i++) {
+        if (v->v[i].type->servers != NULL)
+            v->v[i].type->servers(v->v[i].state, each, ctx);
+    }
+}
+
+static void server_metrics(void *ctx, const struct verifier_server *s)
+{
+    struct metrics *sum = ctx;
+
+    metrics_add(sum, METRIC_DIRECTORY_SERVERS, 1);
+    metrics_add(sum, METRIC_DIRECTORY_SERVERS_FAILED, s->failed);
+    metrics_add(sum, METRIC_DIRECTORY_CONNECTIONS, s->open);
+    metrics_add(sum, METRIC_DIRECTORY_CONNECTIONS_IDLE, s->idle);
+}
+
+void verifiers_metrics(struct verifiers *v, struct metrics *sum)
+{
+    verifiers_servers(v, server_metrics, sum);
+}
+
+struct verifier *verifiers_find(struct verifiers *v, const struct conf_directory *d)
+{
+    for (size_t i = 0; d != NULL && i < v->n; i++) {
+        if (v->v[i].directory == d)
+            return &v->v[i];
+    }
+    return NULL;
+}
