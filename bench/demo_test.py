@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""The demonstration does what it says: every command that it prints is run as printed. demo_test.py BUILD_FOLDER"""
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# what a printed command must contain -> what must be in its answer
+WANTED = [
+    ("-u demo:.*/owa/", "Inbox of demo"),
+    ("OPTIONS", "MS-ASProtocolVersions"),
+    ("/owa/ +# no cred", "401 Unauthorized"),
+    ("/powershell/", "404 Not Found"),
+    ("http://127.0.0.1:[0-9]+/owa/", "Location: https://mail.example.com"),
+    ("/metrics", "postern_requests_total 5"),
+    (" status -c ", "client_access"),
+]
+
+
+def said(demo):
+    """What it prints until it waits for Ctrl-C."""
+    lines = []
+    for line in demo.stdout:
+        lines.append(line)
+        if "Ctrl-C ends" in line:
+            break
+    return "".join(lines)
+
+
+def answer(command):
+    words = shlex.split(command, comments=True)
+    if words[0] == "curl":
+        words[1:1] = ["-sS", "--max-time", "20"]
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return done.stdout
+
+
+def check(text):
+    bad = 0
+    commands = [line.strip() for line in text.splitlines() if line.startswith("  ")]
+    print("1..%d" % (len(WANTED) + 1))
+    for n, (pattern, wanted) in enumerate(WANTED, 1):
+        found = [c for c in commands if re.search(pattern, c)]
+        got = answer(found[0]) if found else "no such command in:\n" + text
+        good = wanted in got
+        bad += not good
+        print("%sok %d - %s" % ("" if good else "not ", n, wanted))
+        if not good:
+            print("# " + got[:2000].replace("\n", "\n# "))
+    return bad
+
+
+def parent_of(pid):
+    with open("/proc/%d/stat" % pid, encoding="ascii", errors="replace") as file:
+        return int(file.read().rsplit(")", 1)[1].split()[1])
+
+
+def children(pid):
+    """Processes whose parent is `pid`."""
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and parent_of(int(name)) == pid:
+                found.append(int(name))
+        except OSError:
+            pass
+    return found
+
+
+def main():
+    demo = subprocess.Popen([os.path.join(HERE, "demo"), sys.argv[1]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    try:
+        bad = check(said(demo))
+        left = children(demo.pid)
+    finally:
+        demo.send_signal(signal.SIGINT)
+        status = demo.wait(60)
+    good = status == 0 and len(left) == 3 and not any(os.path.exists("/proc/%d" % p) for p in left)
+    print("%sok %d - Ctrl-C ends all three programs, exit status %d" % ("" if good else "not ", len(WANTED) + 1, status))
+    return 1 if bad or not good else 0
+
+
+sys.exit(main())
