@@ -1,0 +1,18 @@
+"""What stands on either side of the gate, wherever a test has none of its own."""
+import pytest
+
+from gate import ActiveDirectory, echo_origin
+
+
+@pytest.fixture
+def ad(request):
+    """Knows the USERS of the test's file."""
+    d = ActiveDirectory(request.module.USERS)
+    yield d
+    d.close()
+
+
+@pytest.fixture
+def origin():
+    with echo_origin() as o:
+        yield o

@@ -1,0 +1,85 @@
+"""type: chain: which directory has the last word."""
+import subprocess
+
+import pytest
+
+from directories import POSTERN, Asker, Hang, Responder, certs
+
+OK = ("ok", "ok")
+UNKNOWN = ("wrong", "unknown_user")
+SUB = "80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data %s, v4563"
+
+
+@pytest.fixture
+def asker(tmp_path):
+    users = tmp_path / "users"
+    for name, password in (("local", "word"), ("both", "local")):
+        subprocess.run([POSTERN, "passwd", str(users), "add", name], input=password + "\n", text=True, check=True,
+                       stderr=subprocess.DEVNULL)
+    made = []
+
+    def make(responder, rule="", order="[ad, local]"):
+        text = """\
+  ad: {type: ldap, servers: ["ldaps://127.0.0.1:%d"], trust: %s, bind_as: "{user}@corp.example.com", answer_timeout: 500ms}
+  local: {type: user_file, path: %s}
+  d: {type: chain, directories: %s%s}""" % (responder.port, certs("root.pem"), users, order, rule)
+        made.append(Asker(text))
+        return made[-1]
+
+    yield make
+    for a in made:
+        a.close()
+
+
+@pytest.fixture
+def ad():
+    """alice is right, bob expired, both has another password here, slow hangs; all others are unknown."""
+    def bind(name, password):
+        user = name.split("@")[0]
+        if user == "slow":
+            raise Hang()
+        if (user, password) in (("alice", b"secret"), ("both", b"domain")):
+            return 0, ""
+        code = {"alice": "52e", "both": "52e", "bob": "532"}.get(user, "525")
+        return 49, SUB % code if user != "vague" else ""
+
+    r = Responder(bind=bind)
+    yield r
+    r.close()
+
+
+def test_unknown_goes_on(ad, asker):
+    a = asker(ad)
+    assert a.ask("alice", "secret") == OK
+    assert a.ask("local", "word") == OK
+    assert a.ask("local", "wrong") == ("wrong", "wrong_password")
+    assert a.ask("nobody", "x") == UNKNOWN
+
+
+def test_known_has_the_last_word(ad, asker):
+    a = asker(ad)
+    assert a.ask("both", "domain") == OK
+    assert a.ask("both", "local") == ("wrong", "wrong_password"), "a wrong password there is not tried here"
+    assert a.ask("bob", "x") == ("wrong", "password_expired")
+    b = asker(ad, order="[local, ad]")
+    assert b.ask("both", "local") == OK
+    assert b.ask("both", "domain") == ("wrong", "wrong_password")
+    assert b.ask("alice", "secret") == OK
+
+
+def test_refused_without_a_reason(ad, asker):
+    assert asker(ad).ask("vague", "x") == ("wrong", "invalid")
+    a = asker(ad, ", next_when: [invalid]")
+    assert a.ask("vague", "x") == ("wrong", "invalid"), "not the weaker \"unknown\" of the last one"
+    assert a.ask("local", "word") == UNKNOWN, "unknown_user is not in the list"
+
+
+def test_unavailable(ad, asker):
+    assert asker(ad).ask("slow", "x") == ("timeout", "timed_out")
+    a = asker(ad, ", next_when: [unknown_user, unavailable]")
+    assert a.ask("slow", "x") == ("timeout", "timed_out"), "503, not 401: nobody could judge"
+    ad.close()
+    assert a.ask("local", "word") == OK
+    assert a.ask("local", "wrong") == ("wrong", "wrong_password")
+    assert a.ask("nobody", "x").verdict in ("unavailable", "timeout")
+    assert asker(ad).ask("local", "word") == ("unavailable", "unreachable")
