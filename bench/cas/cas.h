@@ -191,7 +191,9 @@ void owa_finish(struct conn *c);
 void owa_begin(struct conn *c);
 void activesync_finish(struct conn *c);
 void rpc_begin(struct conn *c);
+/* The connection ends: its channel leaves. Callers up the stack may still hold the channel, so its memory goes with the connection's. */
 void rpc_end(struct conn *c);
+void rpc_free(struct conn *c);
 void autodiscover_finish(struct conn *c);
 void ews_finish(struct conn *c);
 void mapi_finish(struct conn *c);

@@ -49,6 +49,7 @@ static void conn_free(uv_handle_t *handle)
 {
     struct conn *c = handle->data;
     SSL_free(c->ssl);
+    rpc_free(c);
     free(c->in);
     free(c);
 }
@@ -59,8 +60,7 @@ static bool conn_end(struct conn *c)
         return false;
     c->closing = true;
     conn_disarm(c);
-    if (c->channel)
-        rpc_end(c);
+    rpc_end(c);
     http_request_reset(c);
     atomic_fetch_sub_explicit(&counters.open, c->is_control ? 0 : 1, memory_order_relaxed);
     return true;

@@ -165,11 +165,15 @@ static void out_over(struct conn *c)
 
 void rpc_end(struct conn *c)
 {
-    struct channel *ch = c->channel;
-    c->channel = NULL;
-    rpc_leave(ch);
-    free(ch->pdu);
-    free(ch);
+    if (c->channel)
+        rpc_leave(c->channel);
+}
+
+void rpc_free(struct conn *c)
+{
+    if (c->channel)
+        free(c->channel->pdu);
+    free(c->channel);
 }
 
 static void echo(struct conn *c)
