@@ -42,6 +42,8 @@ struct conf_node {
 struct conf_node *conf_tree_read(struct conf_memory *m, const char *file, struct str bytes,
                                  struct conf_findings *f);
 const struct conf_node *conf_node_find(const struct conf_node *map, struct str key);
+/* The item of the list under `key`; NULL: there is none. */
+const struct conf_node *conf_node_item(const struct conf_node *map, struct str key, size_t i);
 
 /* The whole regular file, at most CONF_FILE_MAX bytes; -1 and *ret_why (static text). */
 int conf_slurp(struct conf_memory *m, const char *path, struct str *ret, const char **ret_why);

@@ -59,7 +59,7 @@ static void check_process(struct conf_apply *a, const struct conf_node *root)
             "`admin`: `%.*s` is not loopback; use 127.0.0.1:PORT, [::1]:PORT or unix:/path",
             STR_ARG(p->admin.text));
     }
-    if (p->tickets == CONF_TICKETS_FILE && !p->ticket_file.path.p) {
+    if (p->tickets == CONF_TICKETS_FILE && !conf_node_find(root, STR("ticket_file"))) {
         const struct conf_node *n = conf_node_find(root, STR("tickets"));
         ERR(a, n ? n->mark : root->mark, "`tickets: file` needs `ticket_file`");
     }

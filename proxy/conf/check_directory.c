@@ -71,13 +71,14 @@ static void check_servers(struct conf_apply *a, const struct conf_directory *d)
                 conf_directory_type_name(d->type));
 }
 
-static void check_ldap(struct conf_apply *a, const struct conf_directory *d)
+static void check_ldap(struct conf_apply *a, const struct conf_directory *d, const struct conf_node *map)
 {
+    bool password = conf_node_find(map, STR("bind_password_file")); /* told of where it cannot be read */
     bool searches = d->search_base.p && d->search_filter.p;
     if (!d->search_base.p != !d->search_filter.p)
         ERR(a, d->mark, "directories.%.*s: `search_base` and `search_filter` belong together",
             STR_ARG(d->name));
-    if (!d->bind_dn.p != !d->bind_password.path.p)
+    if (!d->bind_dn.p != !password)
         ERR(a, d->mark, "directories.%.*s: `bind_dn` and `bind_password_file` belong together",
             STR_ARG(d->name));
     if (!d->bind_as.p && !(searches && d->bind_dn.p))
@@ -173,27 +174,34 @@ static void ask_for_groups(struct conf_apply *a, const struct conf_publish *p, c
         ask_for_groups(a, p, option, groups, &a->s->directories[d->members[i] - a->s->directories]);
 }
 
+bool conf_may_ask_passwords(const struct conf_publish *p, const struct conf_node *map)
+{
+    const struct conf_node *n = conf_node_find(map, STR("authenticate"));
+    return p->basic || !n || n->kind != CONF_SCALAR || !str_eq(n->text, STR("none"));
+}
+
 /* The bits of the groups, which the publication's directory is asked for. */
-static uint64_t check_groups_of(struct conf_apply *a, const struct conf_publish *p, const char *option,
+static uint64_t check_groups_of(struct conf_apply *a, const struct conf_publish *p,
+                                const struct conf_node *map, const char *option,
                                 const struct conf_strings *names)
 {
     uint64_t groups = 0;
     for (size_t i = 0; i < names->n; i++)
         groups |= group_bit(a, p, names->v[i]);
-    if (names->n && !p->basic)
+    if (names->n && !conf_may_ask_passwords(p, map))
         ERR(a, p->mark, "`%s` needs `authenticate: {basic: DIRECTORY}`", option);
     if (groups && p->basic)
         ask_for_groups(a, p, option, groups, &a->s->directories[p->basic - a->s->directories]);
     return groups;
 }
 
-static void check_groups(struct conf_apply *a, struct conf_publish *p)
+static void check_groups(struct conf_apply *a, struct conf_publish *p, const struct conf_node *map)
 {
-    p->groups = check_groups_of(a, p, "require_groups", &p->require_groups);
+    p->groups = check_groups_of(a, p, map, "require_groups", &p->require_groups);
     for (size_t i = 0; i < p->services_n; i++) {
         struct conf_service *v = &a->s->services[p->services[i] - a->s->services];
-        v->admin_mask |= check_groups_of(a, p, "admin_groups", &v->admin_groups);
-        (void)check_groups_of(a, p, "device_groups", &v->device_groups);
+        v->admin_mask |= check_groups_of(a, p, map, "admin_groups", &v->admin_groups);
+        (void)check_groups_of(a, p, map, "device_groups", &v->device_groups);
     }
 }
 
@@ -210,10 +218,10 @@ void conf_check_directories(struct conf_apply *a, const struct conf_node *root)
         check_options(a, d, map);
         check_servers(a, d);
         if (d->type == CONF_DIRECTORY_LDAP)
-            check_ldap(a, d);
+            check_ldap(a, d, map);
         if (d->type == CONF_DIRECTORY_CHAIN)
             check_chain(a, d, map);
     }
     for (size_t i = 0; i < a->s->publish_n; i++)
-        check_groups(a, &a->s->publish[i]);
+        check_groups(a, &a->s->publish[i], conf_node_item(root, STR("publish"), i));
 }

@@ -18,13 +18,14 @@ static bool has_domain(const struct conf_directory *d, bool dotted)
     return false;
 }
 
-static void check_delegate(struct conf_apply *a, const struct conf_publish *p, size_t i)
+static void check_delegate(struct conf_apply *a, const struct conf_publish *p, const struct conf_node *map,
+                           size_t i)
 {
     bool upn = p->delegate == CONF_DELEGATE_UPN, backslash = p->delegate == CONF_DELEGATE_DOMAIN_BACKSLASH;
-    if ((upn || backslash || p->delegate == CONF_DELEGATE_USER) && !p->basic)
+    if ((upn || backslash || p->delegate == CONF_DELEGATE_USER) && !conf_may_ask_passwords(p, map))
         ERR(a, p->mark,
             "publish[%zu]: `delegate` rewrites names, which needs `authenticate: {basic: DIRECTORY}`", i);
-    else if ((upn || backslash) && !has_domain(p->basic, upn))
+    else if ((upn || backslash) && p->basic && !has_domain(p->basic, upn))
         ERR(a, p->mark, "publish[%zu]: `delegate: %s` needs a %s among the `domains` of directory `%.*s`", i,
             upn ? "upn" : "domain_backslash",
             upn ? "UPN suffix such as corp.example.com" : "NetBIOS name such as CORP",
@@ -46,34 +47,46 @@ static void check_numbers(struct conf_apply *a, const struct conf_node *root)
              "failures from before the lock");
 }
 
-/* Every listener serves every publication. */
-static void check_client_certificates(struct conf_apply *a)
+static bool is_off(const struct conf_node *n)
 {
-    struct snapshot *s = a->s;
+    return !n || (n->kind == CONF_SCALAR && str_eq(n->text, STR("off")));
+}
+
+/* Looks at what is written, not at what was read: what was refused has been told of. */
+static void check_client_certificate(struct conf_apply *a, const struct conf_publish *p,
+                                     const struct conf_node *map, size_t i)
+{
+    bool authorities = conf_node_find(map, STR("client_authorities"));
+    bool revocations = conf_node_find(map, STR("client_revocations"));
+    bool asked = p->client_certificate != CONF_CLIENT_OFF;
+    if (asked && !authorities)
+        ERR(a, p->mark, "publish[%zu]: `client_certificate` needs `client_authorities`", i);
+    if (is_off(conf_node_find(map, STR("client_certificate"))) && (authorities || revocations))
+        ERR(a, p->mark,
+            "publish[%zu]: `client_authorities` and `client_revocations` need `client_certificate: required`, or optional",
+            i);
+    if (p->client_certificate == CONF_CLIENT_OPTIONAL && !conf_may_ask_passwords(p, map))
+        ERR(a, p->mark,
+            "publish[%zu]: `client_certificate: optional` proves nothing without `authenticate: {basic: DIRECTORY}`",
+            i);
+}
+
+/* Every listener serves every publication. */
+static void set_publications(struct snapshot *s)
+{
     for (size_t i = 0; i < s->listeners_n; i++) {
         s->listeners[i].publish = s->publish;
         s->listeners[i].publish_n = s->publish_n;
-    }
-    for (size_t i = 0; i < s->publish_n; i++) {
-        const struct conf_publish *p = &s->publish[i];
-        bool asked = p->client_certificate != CONF_CLIENT_OFF;
-        if (asked && !p->client_authorities.path.p)
-            ERR(a, p->mark, "publish[%zu]: `client_certificate` needs `client_authorities`", i);
-        if (!asked && (p->client_authorities.path.p || p->client_revocations.path.p))
-            ERR(a, p->mark,
-                "publish[%zu]: `client_authorities` and `client_revocations` need `client_certificate: required`, or optional",
-                i);
-        if (p->client_certificate == CONF_CLIENT_OPTIONAL && !p->basic)
-            ERR(a, p->mark,
-                "publish[%zu]: `client_certificate: optional` proves nothing without `authenticate: {basic: DIRECTORY}`",
-                i);
     }
 }
 
 void conf_check_guard(struct conf_apply *a, const struct conf_node *root)
 {
     check_numbers(a, root);
-    check_client_certificates(a);
-    for (size_t i = 0; i < a->s->publish_n; i++)
-        check_delegate(a, &a->s->publish[i], i);
+    set_publications(a->s);
+    for (size_t i = 0; i < a->s->publish_n; i++) {
+        const struct conf_node *map = conf_node_item(root, STR("publish"), i);
+        check_client_certificate(a, &a->s->publish[i], map, i);
+        check_delegate(a, &a->s->publish[i], map, i);
+    }
 }

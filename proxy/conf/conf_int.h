@@ -115,6 +115,10 @@ void conf_identify_directories(struct conf_apply *a, const struct conf_node *roo
 /* The part of it about directories and the groups that are asked of them. */
 void conf_check_directories(struct conf_apply *a, const struct conf_node *root);
 
+/* Whether the publication, written as `map`, asks for passwords. Where `authenticate` is missing or was refused it may well have been
+ * meant to: what else would be said of it then is no help. */
+bool conf_may_ask_passwords(const struct conf_publish *p, const struct conf_node *map);
+
 /* Reads path (relative: to the folder of the configuration) into the snapshot. */
 int conf_read_file(struct conf_apply *a, const struct conf_option *o, const struct conf_node *n,
                    struct conf_file *ret);

@@ -35,6 +35,14 @@ const struct conf_node *conf_node_find(const struct conf_node *map, struct str k
     return NULL;
 }
 
+const struct conf_node *conf_node_item(const struct conf_node *map, struct str key, size_t i)
+{
+    const struct conf_node *list = conf_node_find(map, key), *n = list ? list->first : NULL;
+    while (n && i--)
+        n = n->next;
+    return n;
+}
+
 static int set_key(struct builder *b, struct conf_node *parent, struct conf_node *n)
 {
     if (n->kind != CONF_SCALAR)

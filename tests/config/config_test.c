@@ -1,5 +1,5 @@
 /* Loads each file of the folders given. good/: no finding at all. bad/: refused, and one of the printed lines
- * holds what the file's first line expects ("# expect: text"). Referenced files lie beside them. */
+ * holds what the file's first line expects ("# expect: text"; "# expect only: text": nothing else is told). Referenced files lie beside them. */
 #include <postern/conf.h>
 
 #include <dirent.h>
@@ -29,6 +29,15 @@ static char *expected(const char *path)
     return line;
 }
 
+static const char *wanted(const char *line, bool *ret_only)
+{
+    static const char mark[] = "# expect: ", only[] = "# expect only: ";
+    if (strncmp(line, mark, sizeof mark - 1) == 0)
+        return line + sizeof mark - 1;
+    *ret_only = strncmp(line, only, sizeof only - 1) == 0;
+    return *ret_only ? line + sizeof only - 1 : NULL;
+}
+
 static void run(const char *path, bool good)
 {
     char *printed = NULL, *line = expected(path);
@@ -40,9 +49,11 @@ static void run(const char *path, bool good)
         abort();
     conf_findings_print(f, to);
     fclose(to);
-    static const char mark[] = "# expect: ";
-    const char *text = strncmp(line, mark, sizeof mark - 1) == 0 ? line + sizeof mark - 1 : NULL;
-    bool ok = good ? s && !conf_findings_count(f, CONF_WARNING) : !s && text && strstr(printed, text);
+    bool only = false;
+    const char *text = wanted(line, &only);
+    size_t told = conf_findings_count(f, CONF_ERROR) + conf_findings_count(f, CONF_WARNING);
+    bool ok = good ? s && !conf_findings_count(f, CONF_WARNING)
+                   : !s && text && strstr(printed, text) && (!only || told == 1);
     report(ok, path, printed);
     snapshot_release(s);
     conf_findings_free(f);
