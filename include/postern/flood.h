@@ -24,8 +24,9 @@ bool flood_connect(const struct conf_flood *f, const struct sockaddr *a, uint64_
 void flood_disconnect(struct flood_entry *source); /* NULL is fine */
 /* A request of that source. */
 bool flood_request(const struct conf_flood *f, struct flood_entry *source, uint64_t now_ms);
-/* A request of that account (its normal form); give *ret back by flood_account_end. */
-bool flood_account(const struct conf_flood *f, struct str account, uint64_t now_ms, struct flood_entry **ret);
+/* A request of an account, known by the octets of `key`, told by its `name`; give *ret back by flood_account_end. */
+bool flood_account(const struct conf_flood *f, struct str key, struct str name, uint64_t now_ms,
+                   struct flood_entry **ret);
 void flood_account_end(struct flood_entry *account);
 /* Somebody was cut off for `why`: told in the event log, at most once a second with all the others. */
 void flood_told(const struct sockaddr *source, enum reason why, uint64_t now_ms);

@@ -86,13 +86,13 @@ static uint64_t seeded_hash(const void *data, size_t n, uint64_t salt)
 }
 
 /* Two accounts that share both hashes would share their limits, no more. */
-static void key_of_account(struct str account, struct flood_key *k)
+static void key_of_account(struct str key, struct flood_key *k)
 {
-    uint64_t h[2] = {affinity_hash(account.p, account.n), 0};
+    uint64_t h[2] = {affinity_hash(key.p, key.n), 0};
 
     memset(k, 0, sizeof(*k));
     k->kind = KIND_ACCOUNT;
-    h[1] = seeded_hash(account.p, account.n, account.n);
+    h[1] = seeded_hash(key.p, key.n, key.n);
     memcpy(k->bytes, h, sizeof(h));
 }
 
@@ -284,7 +284,8 @@ bool flood_request(const struct conf_flood *f, struct flood_entry *e, uint64_t n
     return good;
 }
 
-bool flood_account(const struct conf_flood *f, struct str account, uint64_t now_ms, struct flood_entry **ret)
+bool flood_account(const struct conf_flood *f, struct str key, struct str name, uint64_t now_ms,
+                   struct flood_entry **ret)
 {
     struct flood_key k;
     struct shard *s;
@@ -295,7 +296,7 @@ bool flood_account(const struct conf_flood *f, struct str account, uint64_t now_
     if (f->requests_open_per_account == 0 && f->requests_per_minute_per_account == 0)
         return true;
     pthread_once(&once, table_init);
-    key_of_account(account, &k);
+    key_of_account(key, &k);
     e = entry_lock(&k, &s);
     if (e == NULL) {
         pthread_mutex_unlock(&s->lock);
@@ -308,7 +309,7 @@ bool flood_account(const struct conf_flood *f, struct str account, uint64_t now_
     if (good)
         *ret = e;
     else if (log_is_due(now_ms))
-        log_event(LOG_EV_FLOOD, LF_STR("account", account), LF_REASON(REASON_FLOOD_ACCOUNT));
+        log_event(LOG_EV_FLOOD, LF_STR("account", name), LF_REASON(REASON_FLOOD_ACCOUNT));
     return good;
 }
 

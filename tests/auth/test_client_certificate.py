@@ -116,6 +116,15 @@ def test_alone_with_a_fixed_account(ad, origin, tmp_path, name, kind, account):
         assert ad.asked() == 0
 
 
+def test_alone_the_account_has_its_share(ad, origin):
+    conf = site(ad, origin, authenticate="none", delegate="none", client_account="email")
+    conf["flood"] = {"requests_per_minute_per_account": 2}
+    with Rig(conf) as p:
+        assert [get(p, "alice").status for _ in range(3)] == [200, 200, 429]
+        assert reason(p, "flood_account") and told(p, "account=alice@example.com")
+        assert get(p, "bob").status == 200, "another account is not hurt"
+
+
 def test_revoked(ad, origin):
     conf = site(ad, origin)
     with Rig(conf) as p:

@@ -82,6 +82,17 @@ def test_all_forms_of_a_name_are_one_account(ad, origin):
         assert ended_as(p, "auth_domain")
 
 
+def test_the_share_of_an_account_is_the_same_in_every_form(ad, origin):
+    """Names that the directory takes for one account must not each have a limit of their own."""
+    names = {"alice", "alicé"}
+    ad.passwords = lambda user: "right horse" if user in names else None
+    conf = gate_site(ad, origin.url, more={"domains": ["CORP", "corp.example.com"]})
+    conf["flood"] = {"requests_per_minute_per_account": 3}
+    with Rig(conf) as p:
+        asked = [ask(p, name, "right horse").status for name in ("alice", "CORP\\Alice", "alicé", "alice")]
+        assert asked == [200, 200, 200, 429]
+
+
 def test_locked_softly_below_the_directory(ad, origin):
     with Rig(gate_site(ad, origin.url)) as p:
         lock_out(p, "alice")
