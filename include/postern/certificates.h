@@ -14,7 +14,16 @@
 
 #include <postern/conf.h>
 
-void certificates_check(const struct snapshot *s, struct conf_findings *f);
+/* Also notes in the snapshot, before it is shared, until when each staple may be handed out. */
+void certificates_check(struct snapshot *s, struct conf_findings *f);
+
+/* A client that is given a response past its next update refuses the connection, where without one it may go on. */
+struct certificate_staple {
+    int64_t until; /* seconds since the epoch */
+    bool told;     /* that it has ended; atomic */
+};
+/* Whether the certificate's response may be handed out now. Says so once, in the event log, when not. Any thread. */
+bool certificate_staple_good(const struct conf_certificate *c);
 
 /* Facts of the leaf, for `status` and for comparisons. */
 struct certificate_facts {

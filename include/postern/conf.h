@@ -122,9 +122,12 @@ enum conf_exchange {
 };
 enum conf_tickets { CONF_TICKETS_MEMORY, CONF_TICKETS_FILE, CONF_TICKETS_OFF };
 
+struct certificate_staple;
+
 struct conf_certificate {
     struct str name;
     struct conf_file chain, key, passphrase, ocsp; /* PEM; passphrase without its newline; ocsp DER */
+    struct certificate_staple *staple; /* of `ocsp`, by certificates_check; NULL: no end is known */
     bool allow_self_signed;
     struct conf_mark mark;
 };

@@ -4,6 +4,7 @@
  */
 #include <time.h>
 #include <openssl/ocsp.h>
+#include <postern/log.h>
 #include "certificates_int.h"
 #include "tls_int.h"
 
@@ -104,7 +105,7 @@ static void check_status(struct certificates *all, const struct certificate *c, 
 /* Without an end a response is never old. */
 static bool is_old(ASN1_GENERALIZEDTIME *until)
 {
-    return until != NULL && certificate_seconds(until) + SKEW_SECONDS < (int64_t)time(NULL);
+    return until != NULL && certificate_seconds(until) <= (int64_t)time(NULL);
 }
 
 static void check_dates(struct certificates *all, const struct certificate *c, ASN1_GENERALIZEDTIME *from,
@@ -118,15 +119,19 @@ static void check_dates(struct certificates *all, const struct certificate *c, A
             "the OCSP response %s is not valid before %s; check this machine's clock, or " FETCH,
             c->conf->ocsp.path.p, certificate_date(from, date));
     else if (is_old(until))
-        CERTIFICATE_WARNING(all, c, ocsp, "the OCSP response %s is old, it was valid until %s; " FETCH,
-                            c->conf->ocsp.path.p, certificate_date(until, date));
+        CERTIFICATE_WARNING(
+            all, c, ocsp,
+            "the OCSP response %s is old, it was valid until %s, and is not handed out any more; " FETCH,
+            c->conf->ocsp.path.p, certificate_date(until, date));
 }
 
-static void check_single(struct certificates *all, const struct certificate *c, const struct staple *s)
+static void check_single(struct certificates *all, struct certificate *c, const struct staple *s)
 {
     ASN1_GENERALIZEDTIME *from = NULL, *until = NULL;
     int status = OCSP_single_get0_status(s->single, NULL, NULL, &from, &until);
 
+    if (until != NULL)
+        c->staple_until = certificate_seconds(until) != 0 ? certificate_seconds(until) : 1;
     if (c->issuer != NULL && !is_signed(s->basic, c, is_old(until))) {
         CERTIFICATE_ERROR(
             all, c, ocsp,
@@ -151,7 +156,7 @@ static bool must_staple(X509 *leaf)
     return must;
 }
 
-void certificate_check_staple(struct certificates *all, const struct certificate *c)
+void certificate_check_staple(struct certificates *all, struct certificate *c)
 {
     struct staple s;
 
@@ -174,4 +179,17 @@ void certificate_check_staple(struct certificates *all, const struct certificate
                           c->conf->ocsp.path.p);
     OCSP_BASICRESP_free(s.basic);
     tls_errors_drop();
+}
+
+/* ---- in use ---- */
+
+bool certificate_staple_good(const struct conf_certificate *c)
+{
+    struct certificate_staple *s = c->staple;
+
+    if (s == NULL || (int64_t)time(NULL) < s->until)
+        return true;
+    if (!__atomic_exchange_n(&s->told, true, __ATOMIC_RELAXED))
+        log_event(LOG_EV_STAPLE_OLD, LF_STR("certificate", c->name), LF_STR("file", c->ocsp.path));
+    return false;
 }

@@ -1,5 +1,6 @@
 /* The check of a snapshot: each certificate by itself, then each TLS listener. */
 #include <stdlib.h>
+#include <postern/conf_tree.h>
 #include "certificates_int.h"
 #include "tls_int.h"
 
@@ -27,7 +28,21 @@ static void release(struct certificates *all)
     sk_X509_pop_free(all->own, X509_free);
 }
 
-void certificates_check(const struct snapshot *s, struct conf_findings *f)
+static void keep_end(struct certificates *all, struct snapshot *s, size_t i)
+{
+    struct certificate_staple *staple;
+
+    if (all->v[i].staple_until == 0)
+        return;
+    staple = conf_alloc(s->memory, sizeof(*staple));
+    if (staple != NULL)
+        staple->until = all->v[i].staple_until;
+    else
+        CERTIFICATE_ERROR(all, &all->v[i], ocsp, "out of memory");
+    s->certificates[i].staple = staple;
+}
+
+void certificates_check(struct snapshot *s, struct conf_findings *f)
 {
     struct certificates all = {.s = s, .f = f};
 
@@ -43,6 +58,7 @@ void certificates_check(const struct snapshot *s, struct conf_findings *f)
     for (size_t i = 0; i < s->certificates_n; i++) {
         all.v[i].conf = &s->certificates[i];
         check_one(&all, &all.v[i]);
+        keep_end(&all, s, i);
     }
     certificates_check_profiles(&all);
     certificates_check_listeners(&all);

@@ -40,6 +40,7 @@ struct certificate {
     X509 *issuer;          /* of the leaf, where it is known; counted */
     bool self_signed;
     struct certificate_names names; /* of the leaf */
+    int64_t staple_until;           /* 0: no end is known */
 };
 
 /* One check of one snapshot. */
@@ -129,7 +130,7 @@ void certificates_check_profiles(struct certificates *all);
 
 /* ---- certificate_staple.c ---- */
 
-void certificate_check_staple(struct certificates *all, const struct certificate *c);
+void certificate_check_staple(struct certificates *all, struct certificate *c);
 
 /* ---- certificate_facts.c ---- */
 

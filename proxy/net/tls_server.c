@@ -7,6 +7,7 @@
 #include <string.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <postern/certificates.h>
 #include "tls_int.h"
 #include "tls_names.h"
 #include "tls_pem.h"
@@ -106,7 +107,7 @@ static int on_status(SSL *ssl, void *arg)
     const struct conf_certificate *c = t != NULL ? certificate_in_use(t, SSL_get_certificate(ssl)) : NULL;
     unsigned char *copy;
 
-    if (c == NULL || c->ocsp.bytes.n == 0)
+    if (c == NULL || c->ocsp.bytes.n == 0 || !certificate_staple_good(c))
         return SSL_TLSEXT_ERR_NOACK;
     copy = OPENSSL_memdup(c->ocsp.bytes.p, c->ocsp.bytes.n); /* OpenSSL frees it */
     if (copy == NULL || SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)c->ocsp.bytes.n) != 1) {

@@ -336,6 +336,15 @@ def test_ocsp_response_is_stapled(origin):
             assert "OCSP Response Status: successful" in out and "Cert Status: good" in out and "HTTP/1.1 200 OK" in out
 
 
+def test_an_old_response_is_not_stapled(origin):
+    text = config([origin.url]).replace("key: {certs}/san.key", "key: {certs}/san.key, ocsp: {certs}/san-old.ocsp")
+    with Proxy(text) as proxy:
+        for version in ("-tls1_2", "-tls1_3"):
+            out, _ = s_client(proxy, version, "-status", "-servername", "mail.example.com")
+            assert "OCSP response: no response sent" in out and "HTTP/1.1 200 OK" in out
+    assert b"san-old.ocsp is old" in proxy.output and proxy.output.count(b"PO-TLS-0004") == 1
+
+
 def test_nothing_is_stapled_without(proxy):
     out, _ = s_client(proxy, "-status", "-servername", "mail.example.com")
     assert "OCSP response: no response sent" in out

@@ -356,7 +356,7 @@ static const struct trial trials[] = {
      {"8: error: *says that the authority does not know the certificate; ask the right responder: *"}},
     {"old staple",
      BOTH("san") "    ocsp: san-old.ocsp\n",
-     {"8: warning: *the OCSP response san-old.ocsp is old, it was valid until 2021-02-01" FETCH}},
+     {"8: warning: *the OCSP response san-old.ocsp is old, it was valid until 2021-02-01, and is not handed out any more" FETCH}},
     {"staple of another",
      BOTH("san-ecdsa") "    ocsp: san.ocsp\n",
      {"8: error: *the OCSP response san.ocsp is not for this certificate" FETCH}},

@@ -6,6 +6,8 @@
 #include <openssl/pem.h>
 #include <openssl/tls1.h>
 
+#include <postern/certificates.h>
+
 #include "net_fixture.h"
 
 enum { ROOT, INTERMEDIATE, DEFAULT, EXACT, WILDCARD, PAIR_EC, PAIR_RSA, PAIR_ED, COUNT };
@@ -278,6 +280,29 @@ static void test_staple(void **state)
     certificates[EXACT].conf.ocsp.bytes = certificates[PAIR_RSA].conf.ocsp.bytes = STR_NULL;
 }
 
+/* The end is looked at in each handshake, not when the file is read. */
+static void test_old_staple(void **state)
+{
+    struct certificate_staple staple = {.until = (int64_t)time(NULL) + 3600};
+    struct scene s;
+
+    certificates[EXACT].conf.ocsp.bytes = STR("the staple of exact");
+    certificates[EXACT].conf.staple = &staple;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        scene_begin(&s, CONF_TLS_INTERMEDIATE, (int[]){EXACT}, 1);
+        SSL_CTX_set_max_proto_version(s.client, version);
+        check_staple(&s, "mail.example.com", "the staple of exact");
+        assert_false(staple.told);
+        staple.until = (int64_t)time(NULL);
+        check_staple(&s, "mail.example.com", NULL);
+        assert_true(staple.told);
+        staple = (struct certificate_staple){.until = (int64_t)time(NULL) + 3600};
+        scene_end(&s);
+    }
+    certificates[EXACT].conf.ocsp.bytes = STR_NULL;
+    certificates[EXACT].conf.staple = NULL;
+}
+
 /* ---- profiles ---- */
 
 struct offer {
@@ -501,10 +526,10 @@ int main(void)
         cmocka_unit_test(test_by_name),       cmocka_unit_test(test_first_is_the_default),
         cmocka_unit_test(test_chain_is_sent), cmocka_unit_test(test_pair_tls12),
         cmocka_unit_test(test_pair_tls13),    cmocka_unit_test(test_alpn),
-        cmocka_unit_test(test_staple),        cmocka_unit_test(test_profiles),
-        cmocka_unit_test(test_server_order),  cmocka_unit_test(test_freed_early),
-        cmocka_unit_test(test_garbage),       cmocka_unit_test(test_unusable),
-        cmocka_unit_test(test_passphrase),
+        cmocka_unit_test(test_staple),        cmocka_unit_test(test_old_staple),
+        cmocka_unit_test(test_profiles),      cmocka_unit_test(test_server_order),
+        cmocka_unit_test(test_freed_early),   cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_unusable),      cmocka_unit_test(test_passphrase),
     };
 
     return cmocka_run_group_tests_name("tls_server", tests, group_setup, group_teardown);
