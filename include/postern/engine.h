@@ -28,6 +28,9 @@ void engine_tick(struct engine *e);
  * on the main loop's thread via uv_async owned by the engine (loop given here). */
 void engine_drain(struct engine *e, uv_loop_t *main_loop, uint64_t deadline_ms, void (*done)(void *ctx),
                   void *ctx);
+/* After `done`: how many directories still keep a thread waiting after at most `patience_ms`. Nobody wants their answers any more,
+ * but engine_free would wait for them: the process should end without it. */
+unsigned engine_quiesce(struct engine *e, uint64_t patience_ms);
 /* Joins all threads and frees. After `done`. */
 void engine_free(struct engine *e);
 

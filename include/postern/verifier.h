@@ -84,6 +84,9 @@ struct verifier *verifiers_find(struct verifiers *v, const struct conf_directory
 /* The threads; one per process. */
 struct auth_pool;
 struct auth_pool *auth_pool_start(const struct conf_process *p);
+/* No more is asked, and what waits is answered with VERDICT_UNAVAILABLE. How many directories still hold a thread after at most
+ * `patience_ms`: unless it is 0, auth_pool_stop would wait for them. */
+unsigned auth_pool_quiesce(struct auth_pool *pool, uint64_t patience_ms);
 /* Finishes what runs, answers what waits with VERDICT_UNAVAILABLE, joins. Before the workers are joined. */
 void auth_pool_stop(struct auth_pool *pool);
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <sys/mman.h>
 
 #include "auth_int.h"
@@ -27,7 +28,7 @@ struct auth_job {
 
 struct auth_pool {
     pthread_mutex_t lock;
-    pthread_cond_t work;
+    pthread_cond_t work, quiet; /* quiet: nothing runs */
     struct auth_job *head, **tail;
     unsigned queued, queue_max, running;
     bool stopping;
@@ -77,6 +78,7 @@ static void pool_unref(struct auth_pool *p)
         munmap(p->secrets, p->secrets_bytes);
     free(p->free_secrets);
     pthread_cond_destroy(&p->work);
+    pthread_cond_destroy(&p->quiet);
     pthread_mutex_destroy(&p->lock);
     free(p);
 }
@@ -251,7 +253,8 @@ static void job_run(struct auth_job *j)
     j->result = r;
     pthread_mutex_lock(&j->pool->lock);
     secret_cleanse(j);
-    j->pool->running--;
+    if (--j->pool->running == 0)
+        pthread_cond_signal(&j->pool->quiet);
     pthread_mutex_unlock(&j->pool->lock);
     worker_post(j->worker, &j->letter);
 }
@@ -302,11 +305,16 @@ struct auth_pool *auth_pool_start(const struct conf_process *conf)
     unsigned threads = conf->auth_threads > 0 ? conf->auth_threads : 1;
     unsigned queue = conf->auth_queue > 0 ? conf->auth_queue : 1;
     struct auth_pool *p = calloc(1, sizeof(*p) + threads * sizeof(p->threads[0]));
+    pthread_condattr_t attr;
 
     if (p == NULL)
         return NULL;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->quiet, &attr);
+    pthread_condattr_destroy(&attr);
     p->tail = &p->head;
     p->queue_max = queue;
     p->refs = 1;
@@ -336,15 +344,36 @@ static void queue_refuse(struct auth_pool *p)
     }
 }
 
-void auth_pool_stop(struct auth_pool *p)
+static void pool_refuse(struct auth_pool *p)
 {
-    if (p == NULL)
-        return;
     pthread_mutex_lock(&p->lock);
     p->stopping = true;
     pthread_cond_broadcast(&p->work);
     pthread_mutex_unlock(&p->lock);
     queue_refuse(p);
+}
+
+unsigned auth_pool_quiesce(struct auth_pool *p, uint64_t patience_ms)
+{
+    uint64_t due_ns = uv_hrtime() + patience_ms * 1000000;
+    struct timespec until = {(time_t)(due_ns / 1000000000), (long)(due_ns % 1000000000)};
+    unsigned running;
+    int late = 0;
+
+    pool_refuse(p);
+    pthread_mutex_lock(&p->lock);
+    while (p->running > 0 && late == 0)
+        late = pthread_cond_timedwait(&p->quiet, &p->lock, &until);
+    running = p->running;
+    pthread_mutex_unlock(&p->lock);
+    return running;
+}
+
+void auth_pool_stop(struct auth_pool *p)
+{
+    if (p == NULL)
+        return;
+    pool_refuse(p);
     for (unsigned i = 0; i < p->threads_n; i++)
         pthread_join(p->threads[i], NULL);
     pool_unref(p);

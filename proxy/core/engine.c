@@ -462,6 +462,11 @@ void engine_drain(struct engine *e, uv_loop_t *main_loop, uint64_t deadline_ms, 
     }
 }
 
+unsigned engine_quiesce(struct engine *e, uint64_t patience_ms)
+{
+    return auth_pool_quiesce(e->auth, patience_ms);
+}
+
 void engine_free(struct engine *e)
 {
     if (e->auth != NULL)

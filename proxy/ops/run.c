@@ -13,6 +13,7 @@
 #include "run_int.h"
 
 #define MINUTE_MS 60000
+#define DIRECTORIES_MS 500 /* for checks that run when the last client has gone */
 
 static void handle_close(uv_handle_t *h, void *arg)
 {
@@ -185,6 +186,19 @@ static int run_start(struct run *r, struct snapshot *s, struct conf_findings *f)
     return r->admin != NULL ? 0 : -1;
 }
 
+/* A directory that hangs must not hold the stop up: its thread cannot be ended, so the process ends around it. */
+static void run_leave_directories(struct run *r)
+{
+    unsigned hang = engine_quiesce(r->engine, DIRECTORIES_MS);
+
+    if (hang == 0)
+        return;
+    log_event(LOG_EV_DIRECTORY_HANGS, LF_U64("checks", hang));
+    log_event(LOG_EV_STOPPED, LF_U64("pid", getpid()));
+    log_stop();
+    _exit(0);
+}
+
 static void run_serve(struct run *r, const struct snapshot *s)
 {
     run_watch(r);
@@ -193,6 +207,7 @@ static void run_serve(struct run *r, const struct snapshot *s)
     log_event(LOG_EV_STARTED, LF_U64("pid", getpid()), LF_U64("workers", engine_workers(r->engine)));
     notify_ready();
     uv_run(&r->loop, UV_RUN_DEFAULT);
+    run_leave_directories(r);
     engine_free(r->engine);
     log_event(LOG_EV_STOPPED, LF_U64("pid", getpid()));
     log_stop();

@@ -1,6 +1,7 @@
 """The guard end to end: a real Postern between clients and a directory that counts."""
 import base64
 import json
+import signal
 import subprocess
 import threading
 import time
@@ -251,6 +252,22 @@ def test_others_are_served_while_the_directory_hangs(ad, origin):
             t.join(30 * SLOW)
         assert served > 3 and set(statuses) == {503} and len(statuses) == 59
         assert ad.asked() < 20
+
+
+def test_a_directory_that_hangs_holds_up_no_reload_and_no_stop(ad, origin):
+    conf = gate_site(ad, origin.url, more={"answer_timeout": "60s"}, auth_timeout="60s", drain_timeout="%ds" % SLOW)
+    with Rig(conf) as p:
+        ad.hung.set()
+        with Client(p) as c:
+            c.request("GET", "/owa/", [basic("alice", "right horse")])
+            assert wait_until(lambda: metric(p, "auth_running") == 1)
+            started = time.monotonic()
+            p.reload_now()
+            p.process.send_signal(signal.SIGTERM)
+            assert p.process.wait(50) == 0
+            assert time.monotonic() - started < 10 * SLOW
+        assert wait_until(lambda: "PO-RUN-0003" in p.said())
+        assert "PO-AUTH-0004" in p.said() and "checks=1" in p.said()
 
 
 # ---- the interior ----

@@ -220,6 +220,23 @@ static void stop_answers_what_waits(void **state)
     scene_end(s);
 }
 
+static void quiesce_does_not_wait_for_ever(void **state)
+{
+    struct scene *s = scene_new(2, 16);
+
+    s->jobs = 8;
+    pthread_mutex_lock(&s->fake.gate);
+    worker_post(s->worker, &s->letter);
+    while (__atomic_load_n(&s->fake.asked, __ATOMIC_RELAXED) < 2)
+        usleep(1000);
+    assert_int_equal(auth_pool_quiesce(s->pool, 20), 2);
+    wait_for(s, VERDICT_UNAVAILABLE, 6);
+    assert_int_equal(answers(s, VERDICT_UNAVAILABLE), 6);
+    pthread_mutex_unlock(&s->fake.gate);
+    assert_int_equal(auth_pool_quiesce(s->pool, 5000), 0);
+    scene_end(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +245,7 @@ int main(void)
         cmocka_unit_test(deadline_answers_while_thread_blocks),
         cmocka_unit_test(cancelled_are_never_answered),
         cmocka_unit_test(stop_answers_what_waits),
+        cmocka_unit_test(quiesce_does_not_wait_for_ever),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
