@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # what a printed command must contain -> what must be in its answer
@@ -41,7 +42,6 @@ def answer(command):
 def check(text):
     bad = 0
     commands = [line.strip() for line in text.splitlines() if line.startswith("  ")]
-    print("1..%d" % (len(WANTED) + 1))
     for n, (pattern, wanted) in enumerate(WANTED, 1):
         found = [c for c in commands if re.search(pattern, c)]
         got = answer(found[0]) if found else "no such command in:\n" + text
@@ -70,17 +70,52 @@ def children(pid):
     return found
 
 
-def main():
+def programs(pid):
+    """The three that stay; what has printed the text may take a moment to end."""
+    for _ in range(100):
+        found = children(pid)
+        if len(found) == 3:
+            break
+        time.sleep(0.1)
+    return found
+
+
+def ignore_interrupt():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def ends(number, first=None, background=False):
+    """Whether the signal ends all three programs; `first` gets what it prints. `background`: as a shell without job control starts
+    what ends in &."""
     demo = subprocess.Popen([os.path.join(HERE, "demo"), sys.argv[1]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True, start_new_session=True)
+                            stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                            preexec_fn=ignore_interrupt if background else None)
+    bad, left = 0, []
     try:
-        bad = check(said(demo))
-        left = children(demo.pid)
+        text = said(demo)
+        bad = first(text) if first else 0
+        left = programs(demo.pid)
     finally:
-        demo.send_signal(signal.SIGINT)
-        status = demo.wait(60)
-    good = status == 0 and len(left) == 3 and not any(os.path.exists("/proc/%d" % p) for p in left)
-    print("%sok %d - Ctrl-C ends all three programs, exit status %d" % ("" if good else "not ", len(WANTED) + 1, status))
+        demo.send_signal(number)
+        try:
+            status = demo.wait(60)
+        except subprocess.TimeoutExpired:
+            demo.kill()
+            status = "none, but %d" % demo.wait()
+    stayed = [p for p in left if os.path.exists("/proc/%d" % p)]
+    for pid in stayed:
+        os.kill(pid, signal.SIGKILL)
+    return bad, status == 0 and len(left) == 3 and not stayed, status
+
+
+def main():
+    print("1..%d" % (len(WANTED) + 3))
+    bad, good, status = ends(signal.SIGINT, check)
+    print("%sok %d - Ctrl-C ends all three programs, exit status %s" % ("" if good else "not ", len(WANTED) + 1, status))
+    for n, number in enumerate((signal.SIGTERM, signal.SIGHUP), len(WANTED) + 2):
+        _, ended, status = ends(number, background=True)
+        print("%sok %d - %s ends it in the background, exit status %s" % ("" if ended else "not ", n, number.name, status))
+        good = good and ended
     return 1 if bad or not good else 0
 
 
