@@ -9,7 +9,6 @@ import hashlib
 import os
 import socket
 import ssl
-import time
 
 import pytest
 
@@ -19,6 +18,7 @@ from rig import Cas, Rig, Rpc, _rts, _u32, site
 
 MINUTE, HOUR = 60, 3600
 STEP = 5 * MINUTE
+HELD = 59 * MINUTE
 MARK = 128 << 10
 GIB = 1 << 30
 HOURS = int(os.environ.get("POSTERN_TEST_DAY_HOURS", 24))
@@ -35,27 +35,28 @@ def clock():
 class Phone:
     """Pings of 59 minutes, one after the other."""
 
-    def __init__(self, proxy, i):
-        self.proxy, self.name = proxy, "phone%d" % i
-        self.client, self.answered, self.connections = None, 0, 0
+    def __init__(self, proxy, clock, i):
+        self.proxy, self.clock, self.name = proxy, clock, "phone%d" % i
+        self.client, self.asked, self.answered, self.connections = None, 0, 0, 0
         self.ping()
 
     def ping(self):
         if self.client is None:
             self.client = Client(self.proxy, timeout=30)
             self.connections += 1
-        self.client.request("POST", "/Microsoft-Server-ActiveSync?Cmd=Ping&User=%s&DeviceId=%s&DeviceType=sim&Heartbeat=3540" %
-                            (self.name, self.name), [("Authorization", "Basic YTph"), ("MS-ASProtocolVersion", "14.1")], body=b"")
+        self.client.request("POST", "/Microsoft-Server-ActiveSync?Cmd=Ping&User=%s&DeviceId=%s&DeviceType=sim&Heartbeat=%d" %
+                            (self.name, self.name, HELD), [("Authorization", "Basic YTph"), ("MS-ASProtocolVersion", "14.1")], body=b"")
+        self.asked += 1
+        self.due = self.clock.ahead + HELD
 
     def look(self):
-        """Takes the answer, if it is there, and asks again."""
-        self.client.sock.settimeout(0)
-        try:
-            self.client.wire.fill()
-        except ssl.SSLWantReadError:
-            return
-        finally:
+        """Takes the answer if it is due, and asks again; before its time there is none."""
+        if self.clock.ahead < self.due:
+            self.client.sock.settimeout(0)
+            with pytest.raises(ssl.SSLWantReadError):
+                self.client.wire.fill()
             self.client.sock.settimeout(30)
+            return
         r = self.client.response()
         assert r.status == 200, r.raw
         self.answered += 1
@@ -99,7 +100,6 @@ class Outlook(Rpc):
         self.in_cookie, self.sent = new, 200
         old.close()
         self.replaced["in"] += 1
-        time.sleep(0.05)
 
     def replace_out(self):
         new, old = os.urandom(16), self.out
@@ -115,18 +115,26 @@ class Outlook(Rpc):
         self.replaced["out"] += 1
 
 
+def all_arrived(proxy, servers, phones):
+    """Waits until the servers hold every Ping that was sent, and nothing else is under way."""
+    def arrived():
+        return (sum(c.stats()["by_service"]["activesync"] for c in servers) == sum(p.asked for p in phones) and
+                proxy.metrics()["postern_requests_open"] == 20 + 16)
+    return wait_until(arrived, 30)
+
+
 def test_day(clock):
     """Twenty phones and eight Outlooks, two servers, a reload every two hours."""
     with Cas("--rpc-length", str(MARK), "--rpc-ping", "60", env=clock.env) as one, \
             Cas("--rpc-length", str(MARK), "--rpc-ping", "60", env=clock.env) as two, \
             Rig(site([one.url, two.url]), env=clock.env) as proxy:
-        phones = [Phone(proxy, i) for i in range(20)]
+        phones = [Phone(proxy, clock, i) for i in range(20)]
         outlooks = [Outlook(proxy, i) for i in range(8)]
-        assert wait_until(lambda: proxy.metrics()["postern_requests_open"] == 20 + 16)
+        assert all_arrived(proxy, (one, two), phones)
         connections, steps = proxy.fds(), HOURS * HOUR // STEP
         for step in range(1, steps + 1):
-            # what was asked has arrived: no time passes in between
-            assert wait_until(lambda: proxy.metrics()["postern_requests_open"] == 20 + 16), step
+            # A Ping that is still on its way when the clock is moved would be held from a later hour on.
+            assert all_arrived(proxy, (one, two), phones), step
             clock.advance(STEP)
             for o in outlooks:
                 o.call(2000)
@@ -137,22 +145,22 @@ def test_day(clock):
         calls = [o.count for o in outlooks]
         # A Ping lasts 59 minutes; the step that sees its end is the twelfth.
         pings = HOURS
-        assert wait_until(lambda: [p.look() for p in phones] and [p.answered for p in phones] == [pings] * 20), \
-            [p.answered for p in phones]
+        assert [p.answered for p in phones] == [pings] * 20
         assert calls == [steps] * 8
         assert all(o.replaced["in"] >= steps * 2016 // MARK and o.replaced["out"] >= steps * 2016 // MARK for o in outlooks)
+        replaced = sum(sum(o.replaced.values()) for o in outlooks)
+        assert all_arrived(proxy, (one, two), phones)
+        lines = proxy.access(20 * pings + replaced, 30)
         m = proxy.metrics()
         assert m["postern_requests_open"] == 20 + 16 and m["postern_rpc_channels_open"] == 16
         assert proxy.fds() <= connections + 40, "nothing is left of what was replaced"
-        lines = proxy.access(0)
         held = [x["duration_ms"] for x in lines if x.get("command") == "Ping"]
         assert all(x["device_user"] == x["device"] for x in lines if x.get("command") == "Ping"), "what was parked is still there"
-        assert len(held) == 20 * pings and all(59 * MINUTE <= d / 1000 <= 59 * MINUTE + STEP + 5 for d in held)
+        assert len(held) == 20 * pings and all(HELD <= d / 1000 <= HELD + STEP + 5 for d in held)
         # Nothing ended that was not meant to: Pings by their answer, channels by their owner (a reset, where he left a ping unread).
         gone = {"client_closed", "client_reset"}
         assert {x["reason"] for x in lines} <= gone | {"ok"}
         assert {x["reason"] for x in lines if x.get("command") == "Ping"} == {"ok"}
-        replaced = sum(sum(o.replaced.values()) for o in outlooks)
         assert len([x for x in lines if x["reason"] in gone and x["command"] in ("in", "out")]) == replaced
         # A reload asks for a new connection with the next answer, and nothing else does.
         assert all(p.connections == HOURS // 2 for p in phones), [p.connections for p in phones]
