@@ -469,5 +469,7 @@ const char *conf_tls_name(enum conf_tls t);
 const char *conf_plain_http_name(enum conf_plain_http p);
 const char *conf_affinity_name(enum conf_affinity a);
 const char *conf_directory_type_name(enum conf_directory_type t);
+/* Whether the template (of `bind_as`, `search_filter`) has a place for the domain in a name. */
+bool conf_template_has_domain(struct str template);
 
 #endif

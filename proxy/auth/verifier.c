@@ -5,23 +5,54 @@
 
 #include "auth_int.h"
 
-static void *user_file_open(const struct conf_directory *d, struct conf_findings *f)
-{
-    struct conf_mark where = d->mark;
-
-    where.file = d->file.path.p != NULL ? d->file.path.p : d->mark.file; /* conf's strings end in NUL */
-    return user_file_parse(d->file.bytes, where, f);
-}
+struct user_directory {
+    const struct conf_directory *conf;
+    struct user_file *users;
+};
 
 static void user_file_close(void *state)
 {
-    user_file_free(state);
+    struct user_directory *d = state;
+
+    user_file_free(d->users);
+    free(d);
+}
+
+static void *user_file_open(const struct conf_directory *conf, struct conf_findings *f)
+{
+    struct user_directory *d = calloc(1, sizeof(*d));
+    struct conf_mark where = conf->mark;
+
+    if (d == NULL)
+        return NULL;
+    where.file =
+        conf->file.path.p != NULL ? conf->file.path.p : conf->mark.file; /* conf's strings end in NUL */
+    d->conf = conf;
+    d->users = user_file_parse(conf->file.bytes, where, f);
+    if (d->users != NULL)
+        return d;
+    user_file_close(d);
+    return NULL;
+}
+
+/* A chain asks about names of any domain; the file holds names alone. */
+static bool user_file_has_domain(const struct conf_directory *d, const struct basic_credentials *c)
+{
+    struct str name = {c->user, c->user_n};
+    char one[ACCOUNT_NORMAL_MAX + 1], user[ACCOUNT_NORMAL_MAX + 1];
+    ptrdiff_t n = account_of(name, d, one, sizeof(one));
+
+    return n > 0 && account_normal(name, user, sizeof(user)) == n && memcmp(one, user, (size_t)n) == 0;
 }
 
 static void user_file_ask(void *state, const struct basic_credentials *c, const char *client,
                           uint64_t timeout_ms, struct auth_result *ret)
 {
-    ret->detail = user_file_judge(state, c);
+    const struct user_directory *d = state;
+
+    ret->detail = user_file_judge(d->users, c);
+    if (!user_file_has_domain(d->conf, c))
+        ret->detail = AUTH_DETAIL_UNKNOWN_USER;
     ret->verdict = ret->detail == AUTH_DETAIL_NONE ? VERDICT_OK : VERDICT_WRONG;
 }
 

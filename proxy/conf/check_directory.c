@@ -91,6 +91,23 @@ static void check_ldap(struct conf_apply *a, const struct conf_directory *d, con
             STR_ARG(d->name));
 }
 
+bool conf_template_has_domain(struct str t)
+{
+    return t.p && (memmem(t.p, t.n, "{domain}", 8) || memmem(t.p, t.n, "{account}", 9));
+}
+
+/* Else alice@a, alice@b and so on would be one account there, and as many here: each with guesses of its own. */
+static void check_apart(struct conf_apply *a, const struct conf_directory *d)
+{
+    bool radius = d->type == CONF_DIRECTORY_RADIUS;
+    struct str asked = d->bind_as.p ? d->bind_as : radius ? STR("{account}") : d->search_filter;
+    if (d->other_domains == CONF_DOMAINS_APART && asked.p && !conf_template_has_domain(asked))
+        ERR(a, d->mark,
+            "directories.%.*s: `other_domains: apart` needs {domain} or {account} in `%s`: else made-up domains would be "
+            "accounts of their own, each with guesses of its own",
+            STR_ARG(d->name), d->bind_as.p ? "bind_as" : "search_filter");
+}
+
 /* --- chain --- */
 static const struct conf_directory *directory_named(const struct snapshot *s, struct str name)
 {
@@ -219,6 +236,8 @@ void conf_check_directories(struct conf_apply *a, const struct conf_node *root)
         check_servers(a, d);
         if (d->type == CONF_DIRECTORY_LDAP)
             check_ldap(a, d, map);
+        if (d->type == CONF_DIRECTORY_LDAP || d->type == CONF_DIRECTORY_RADIUS)
+            check_apart(a, d);
         if (d->type == CONF_DIRECTORY_CHAIN)
             check_chain(a, d, map);
     }

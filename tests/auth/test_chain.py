@@ -18,11 +18,11 @@ def asker(tmp_path):
                        stderr=subprocess.DEVNULL)
     made = []
 
-    def make(responder, rule="", order="[ad, local]"):
+    def make(responder, rule="", order="[ad, local]", more=""):
         text = """\
   ad: {type: ldap, servers: ["ldaps://127.0.0.1:%d"], trust: %s, bind_as: "{user}@corp.example.com", answer_timeout: 500ms}
-  local: {type: user_file, path: %s}
-  d: {type: chain, directories: %s%s}""" % (responder.port, certs("root.pem"), users, order, rule)
+  local: {type: user_file, path: %s%s}
+  d: {type: chain, directories: %s%s}""" % (responder.port, certs("root.pem"), users, more, order, rule)
         made.append(Asker(text))
         return made[-1]
 
@@ -54,6 +54,17 @@ def test_unknown_goes_on(ad, asker):
     assert a.ask("local", "word") == OK
     assert a.ask("local", "wrong") == ("wrong", "wrong_password")
     assert a.ask("nobody", "x") == UNKNOWN
+
+
+def test_a_user_file_minds_its_domains(ad, asker):
+    """Somebody of another domain is not its user of that name."""
+    a = asker(ad, more=", domains: [LOCAL]")
+    assert a.ask("LOCAL\\local", "word") == OK
+    assert a.ask("local", "word") == OK
+    assert a.ask("CORP\\local", "word") == UNKNOWN
+    b = asker(ad, more=", domains: [LOCAL], other_domains: apart")
+    assert b.ask("local@local", "word") == OK
+    assert b.ask("local@corp", "word") == UNKNOWN
 
 
 def test_known_has_the_last_word(ad, asker):
