@@ -420,6 +420,13 @@ class Load(unittest.TestCase):
         for when in ("before", "held", "after"):
             self.assertGreater(cost["pss_kb"][when], 100)
 
+    def test_a_measured_process_that_ends_is_told(self):
+        with Server("--no-auth") as server, subprocess.Popen(["sleep", "0.3"]) as short:
+            result = self.run_load(server.url, "  - {kind: request, clients: 1, think: 50ms}", "--measure", "gate=%d" % short.pid,
+                                   "--duration", "1s")
+        self.assertEqual([text for text in result["doubts"] if "ended before" in text],
+                         ["gate (process %d) ended before the work did: what it cost is not known." % short.pid])
+
     def test_html(self):
         page = os.path.join(self.folder.name, "report.html")
         with Server("--no-auth") as server:

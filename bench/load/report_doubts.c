@@ -3,6 +3,19 @@
 #define BUSY 0.85
 #define LATE_US 5000.0
 
+static void measured_to_the_end(const struct run *r, void (*each)(const char *text, void *arg), void *arg)
+{
+    char text[256];
+    for (unsigned i = 0; i < r->group_n; i++) {
+        /* both are 0 where its memory may not be read */
+        if (r->costs[i].before <= 0 || r->costs[i].held > 0)
+            continue;
+        snprintf(text, sizeof text, "%s (process %d) ended before the work did: what it cost is not known.",
+                 r->groups[i].name, (int)r->groups[i].root);
+        each(text, arg);
+    }
+}
+
 void report_doubts(const struct run *r, void (*each)(const char *text, void *arg), void *arg)
 {
     const struct scenario *s = r->scenario;
@@ -10,6 +23,7 @@ void report_doubts(const struct run *r, void (*each)(const char *text, void *arg
     char text[256];
     if (r->interrupted)
         each("It was interrupted before its time was over.", arg);
+    measured_to_the_end(r, each, arg);
     if (cores > BUSY * (double)s->threads) {
         snprintf(
             text, sizeof text,

@@ -68,6 +68,12 @@ bool trial_options_read(int argc, char **argv, struct trial_options *ret)
         fputs("postern trial: --chain needs --host, and no --config\n", stderr);
         return false;
     }
+    if (ret->tls != NULL && ret->chains.n == 0) {
+        fputs(
+            "postern trial: --tls needs --chain; for a configuration with another profile: --what-if tls=PROFILE\n",
+            stderr);
+        return false;
+    }
     if (ret->starttls != NULL && (strcmp(ret->starttls, "smtp") != 0 || ret->connect == NULL)) {
         fputs("postern trial: --starttls is smtp, and needs --connect\n", stderr);
         return false;

@@ -353,6 +353,8 @@ def test_what_is_required_decides():
     assert code == 2 and "did you mean `ios-" in said
     assert trial("--chain", "nowhere.pem", "--host", HOST)[0] == 2
     assert trial("--tsl", "x")[0] == 2
+    code, _, said = trial("-c", "postern.yaml", "--tls", "modern")
+    assert code == 2 and "--tls needs --chain" in said and "--what-if tls=PROFILE" in said
 
 
 def test_advice_and_request(tmp_path):
