@@ -56,6 +56,8 @@ const struct conf_directory *account_directory(struct str name, const struct con
 /* The one form of an account of directory `d`, however it was written: "user", or "user@domain" where `other_domains: apart`
  * makes it another account. `d` is no chain. Length; -1: the domain is refused, the user part is empty, or it does not fit. */
 ptrdiff_t account_of(struct str name, const struct conf_directory *d, char *out, size_t size);
+/* The domain as written, in lower case. Length, 0: none is; -1: it does not fit. */
+ptrdiff_t account_domain(struct str name, char *out, size_t size);
 /* What remains of a normal form when marks, width and unseen characters are taken away: Active Directory takes names that
  * differ only in these for the same account, so counters must too. Never longer. */
 size_t account_skeleton(struct str normal, char *out, size_t size);

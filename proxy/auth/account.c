@@ -132,6 +132,13 @@ ptrdiff_t account_of(struct str name, const struct conf_directory *d, char *out,
     return n + 1 + m;
 }
 
+ptrdiff_t account_domain(struct str name, char *out, size_t size)
+{
+    struct account a = account_bare(name);
+
+    return a.domain.n > 0 && size > 0 ? text_lower(a.domain, out, size) : 0;
+}
+
 size_t account_skeleton(struct str normal, char *out, size_t size)
 {
     const char *p = normal.p, *end = normal.p + normal.n;

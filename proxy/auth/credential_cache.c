@@ -12,21 +12,26 @@ struct proved *cache_proved(struct credential_cache *c, const struct mac *m, uin
     return NULL;
 }
 
-void cache_prove(struct credential_cache *c, const struct mac *m, uint64_t groups, uint64_t lifetime,
-                 uint64_t now)
+void cache_prove(struct credential_cache *c, const struct mac *m, uint64_t password, uint64_t groups,
+                 uint64_t lifetime, uint64_t now)
 {
     struct proved *to = cache_proved(c, m, now);
 
-    for (unsigned i = 0; i < PROVED_KEPT; i++)
-        c->proved[i].fresh_until_ms = 0;
+    for (unsigned i = 0; i < PROVED_KEPT; i++) {
+        if (c->proved[i].password != password)
+            c->proved[i].fresh_until_ms = 0;
+    }
     for (unsigned i = 0; to == NULL && i < PROVED_KEPT; i++) {
         if (c->proved[i].at_ms == 0)
             to = &c->proved[i];
     }
     if (to == NULL)
         to = c->proved[0].at_ms <= c->proved[1].at_ms ? &c->proved[0] : &c->proved[1];
-    *to = (struct proved){
-        .credential = *m, .at_ms = now + (now == 0), .fresh_until_ms = now + lifetime, .groups = groups};
+    *to = (struct proved){.credential = *m,
+                          .password = password,
+                          .at_ms = now + (now == 0),
+                          .fresh_until_ms = now + lifetime,
+                          .groups = groups};
     for (unsigned i = 0; i < WRONG_KEPT; i++) {
         if (c->wrong[i].seen_ms != 0 && mac_eq(&c->wrong[i].credential, m))
             c->wrong[i] = (struct known_wrong){0};

@@ -152,9 +152,9 @@ enum account_step account_begin(struct guard_account *a, const struct conf_guard
 }
 
 void account_right(struct guard_account *a, const struct conf_guard *g, const struct mac *credential,
-                   uint64_t groups, uint64_t now)
+                   uint64_t password, uint64_t groups, uint64_t now)
 {
-    cache_prove(&a->cache, credential, groups, g->cache_time, now);
+    cache_prove(&a->cache, credential, password, groups, g->cache_time, now);
     lockout_success(&a->lockout, now);
 }
 

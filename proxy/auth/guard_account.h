@@ -86,9 +86,9 @@ enum account_step account_consider(struct guard_account *a, const struct conf_gu
 /* Just before the directory is asked. STEP_ASK: one is running now; else it must not be asked after all. */
 enum account_step account_begin(struct guard_account *a, const struct conf_guard *g, bool again, bool exempt,
                                 uint64_t now);
-/* It has said yes. */
+/* It has said yes. `password`: as cache_prove wants it. */
 void account_right(struct guard_account *a, const struct conf_guard *g, const struct mac *credential,
-                   uint64_t groups, uint64_t now);
+                   uint64_t password, uint64_t groups, uint64_t now);
 /* It has said no, so often (an ambiguous charset may cost two attempts). `again`: it was STEP_ASK_AGAIN. True: this has locked
  * the account. */
 bool account_wrong(struct guard_account *a, const struct conf_guard *g, const struct mac *credential,

@@ -67,6 +67,7 @@ struct ask {
     struct str normal;
     struct mac account;
     struct account_attempt attempt;
+    uint64_t password; /* of the attempt's credential, in whatever form */
     struct source_address source;
     struct guard_ticket *ticket;
     struct guard_flight *flight; /* to be submitted */
@@ -75,26 +76,65 @@ struct ask {
     bool may_wait;
 };
 
+static bool asks_with_domain(const struct conf_directory *d)
+{
+    bool any = d->type == CONF_DIRECTORY_RADIUS && d->bind_as.p == NULL;
+
+    for (size_t i = 0; !any && i < d->members_n; i++)
+        any = asks_with_domain(d->members[i]);
+    return any || conf_template_has_domain(d->bind_as) || conf_template_has_domain(d->search_filter);
+}
+
+/* What of the name, beside the account, makes the directory's question another one, and may make the answer another: which members
+ * of a chain take the domain, and the domain where it is asked with. */
+static uint64_t form_of(const struct guard *g, const struct conf_directory *asked, struct str name)
+{
+    char text[ACCOUNT_NORMAL_MAX + 1];
+    uint64_t form = 0;
+    ptrdiff_t n;
+
+    for (size_t i = 0; i < asked->members_n; i++)
+        form = (form << 1 | form >> 63) ^ (account_of(name, asked->members[i], text, sizeof(text)) >= 0);
+    if (!asks_with_domain(asked))
+        return form;
+    n = account_domain(name, text, sizeof(text));
+    return form ^ guard_hash(g->hash_key, 'f', (struct str){text, n > 0 ? (size_t)n : 0});
+}
+
+/* False: OpenSSL failed. */
+static bool ask_credential(struct ask *k, const struct conf_directory *asked, struct str name)
+{
+    uint64_t form = form_of(k->g, asked, name);
+    struct guard_mac *with = k->g->macs[k->q->worker->index];
+    struct str parts[] = {{(const char *)&asked->id, sizeof(asked->id)},
+                          k->normal,
+                          {k->read.password, k->read.password_n},
+                          {(const char *)&form, sizeof(form)}};
+
+    if (!guard_mac_of(with, parts, 3, &k->attempt.credential))
+        return false;
+    k->password = mac_short(&k->attempt.credential);
+    return form == 0 || guard_mac_of(with, parts, 4, &k->attempt.credential);
+}
+
 /* False: no account of this directory, or no text. */
 static bool ask_read(struct ask *k)
 {
     const struct basic_credentials *c = k->q->credentials;
     const struct conf_directory *asked = k->q->verifier->directory, *d;
-    struct str id = {(const char *)&asked->id, sizeof(asked->id)}, parts[3];
+    struct str name;
     ptrdiff_t n;
 
     if (!basic_read_as(c, basic_charset_of(c), &k->read))
         return false;
-    d = account_directory((struct str){k->read.user, k->read.user_n}, asked);
-    n = d != NULL ? account_of((struct str){k->read.user, k->read.user_n}, d, k->name, sizeof(k->name)) : -1;
+    name = (struct str){k->read.user, k->read.user_n};
+    d = account_directory(name, asked);
+    n = d != NULL ? account_of(name, d, k->name, sizeof(k->name)) : -1;
     if (n <= 0)
         return false;
     k->normal = (struct str){k->name, (size_t)n};
     k->account = guard_account_key(k->g, d, k->normal);
-    parts[0] = id;
-    parts[1] = k->normal;
-    parts[2] = (struct str){k->read.password, k->read.password_n};
-    return guard_mac_of(k->g->macs[k->q->worker->index], parts, 3, &k->attempt.credential);
+    return ask_credential(k, asked, name);
 }
 
 static void ask_places(struct ask *k)
@@ -171,6 +211,7 @@ static void ask_directory(struct ask *k, struct guard_shard *s, struct guard_acc
         return;
     }
     f->credential = k->attempt.credential;
+    f->password = k->password;
     f->account_hash = mac_short(&k->account);
     f->source = k->source;
     f->place = ask_place(k);

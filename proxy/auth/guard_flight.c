@@ -142,7 +142,7 @@ static void flight_right(struct guard_flight *f, const struct auth_result *said,
 {
     struct guard_account *a = f->account;
 
-    account_right(a, guard_numbers(f->guard), &f->credential, said->groups, now);
+    account_right(a, guard_numbers(f->guard), &f->credential, f->password, said->groups, now);
     account_add_place(a, f->place);
     for (const struct guard_ticket *t = f->tickets; t != NULL; t = t->next)
         account_add_place(a, t->place);

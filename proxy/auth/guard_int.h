@@ -119,6 +119,7 @@ struct guard_flight {
     struct verifier wrapper; /* what the auth pool is given: it asks `inner` */
     struct verifier *inner;
     struct mac credential;
+    uint64_t password; /* of the credential, in whatever form */
     uint64_t account_hash;
     struct source_address source; /* who began it */
     uint64_t place;

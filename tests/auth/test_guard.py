@@ -83,6 +83,37 @@ def test_all_forms_of_a_name_are_one_account(ad, origin):
         assert ended_as(p, "auth_domain")
 
 
+def test_a_password_is_known_only_as_it_was_proved(ad, origin):
+    """Where the directory looks at the domain, a namesake's password is not taken for known; the counter of failures is one."""
+    ad.passwords = {"corp\\alice": "right horse", "partners\\alice": "another"}
+    conf = gate_site(ad, origin.url, {"account_failures": 3}, more={"bind_as": "{account}"})
+    with Rig(conf) as p:
+        assert ask(p, "CORP\\Alice", "right horse").status == 200
+        assert ask(p, "Partners\\alice", "right horse").status == 401
+        assert ask(p, "corp\\alice", "right horse").status == 200, "known to be right, and not to be wrong"
+        assert ad.asked() == 2
+        assert ask(p, "PARTNERS\\alice", "another").status == 200
+        for name in ("alice", "CORP\\alice", "PARTNERS\\alice"):
+            assert ask(p, name, "a guess").status == 401
+        assert [a["locked"] for a in accounts(p)["accounts"]] == [True]
+
+
+def test_in_a_chain_too(ad, origin, tmp_path):
+    """A user of the second directory is nobody of the first one's domain, although its password is known."""
+    ad.passwords = {}
+    user_file(str(tmp_path / "users"), {"local": "right horse"})
+    conf = gate_site(ad, origin.url, more={"domains": ["CORP"]}, publish={"authenticate": {"basic": "both"}})
+    conf["directories"]["local"] = {"type": "user_file", "path": str(tmp_path / "users"), "domains": ["LOCAL", "local.example"]}
+    conf["directories"]["both"] = {"type": "chain", "directories": ["corp", "local"]}
+    with Rig(conf) as p:
+        assert ask(p, "local", "right horse").status == 200
+        assert ask(p, "CORP\\local", "right horse").status == 401
+        assert ask(p, "LOCAL\\local", "right horse").status == 200
+        asked = metric(p, "auth_asked_total")
+        assert ask(p, "local@local.example", "right horse").status == 200
+        assert metric(p, "auth_asked_total") == asked, "the same question"
+
+
 def test_the_share_of_an_account_is_the_same_in_every_form(ad, origin):
     """Names that the directory takes for one account must not each have a limit of their own."""
     names = {"alice", "alicé"}

@@ -63,7 +63,7 @@ static bool ask(struct guard_account *a, unsigned credential, uint64_t place, ui
         return false;
     a->running--;
     if (credential == PASSWORD) {
-        account_right(a, &numbers, &m, 0, now);
+        account_right(a, &numbers, &m, credential, 0, now);
         account_add_place(a, place);
     } else {
         (void)account_wrong(a, &numbers, &m, AUTH_DETAIL_WRONG_PASSWORD, 1, s == STEP_ASK_AGAIN, now);
@@ -264,8 +264,8 @@ static void one_more_failure_at_most_while_locked(void **state)
     struct mac old = mac(2);
     uint64_t t = 1000 + 6 * MINUTE;
 
-    account_right(&a, &numbers, &old, 0, 1000);
-    account_right(&a, &numbers, &(struct mac){{3}}, 0, 1000);
+    account_right(&a, &numbers, &old, 2, 0, 1000);
+    account_right(&a, &numbers, &(struct mac){{3}}, 3, 0, 1000);
     account_add_place(&a, OWNER_PLACE);
     lock(&a, 1000);
     assert_int_equal(try(&a, 2, OWNER_PLACE, t), STEP_ASK_AGAIN);
@@ -324,7 +324,7 @@ static void classes(void **state)
     assert_int_equal(account_class(&a, &numbers, 1000), ACCOUNT_EMPTY);
     (void)ask(&a, 7, STRANGE_PLACE, 1000);
     assert_int_equal(account_class(&a, &numbers, 1000), ACCOUNT_FAILED);
-    account_right(&a, &numbers, &m, 0, 1000);
+    account_right(&a, &numbers, &m, PASSWORD, 0, 1000);
     assert_int_equal(account_class(&a, &numbers, 1000), ACCOUNT_PROVED);
     (void)ask(&a, 8, STRANGE_PLACE, 1000);
     (void)ask(&a, 9, STRANGE_PLACE, 1000);

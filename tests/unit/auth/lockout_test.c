@@ -130,11 +130,16 @@ static bool wrong(struct credential_cache *c, unsigned char i, uint64_t now)
     return cache_wrong(c, &m, now) != NULL;
 }
 
-static void prove(struct credential_cache *c, unsigned char i, uint64_t now)
+static void prove_form(struct credential_cache *c, unsigned char i, uint64_t password, uint64_t now)
 {
     struct mac m = mac(i);
 
-    cache_prove(c, &m, 5, 5 * MINUTE, now);
+    cache_prove(c, &m, password, 5, 5 * MINUTE, now);
+}
+
+static void prove(struct credential_cache *c, unsigned char i, uint64_t now)
+{
+    prove_form(c, i, i, now);
 }
 
 static void refute(struct credential_cache *c, unsigned char i, uint64_t now)
@@ -226,6 +231,19 @@ static void guesses_do_not_push_out_what_repeats(void **state)
     assert_false(wrong(&c, 2, t));
 }
 
+static void forms_of_one_password(void **state)
+{
+    struct credential_cache c = {0};
+
+    prove_form(&c, 1, 7, 1000);
+    assert_false(formerly(&c, 2, 1000)); /* each is proved by itself */
+    prove_form(&c, 2, 7, 1000);
+    assert_true(fresh(&c, 1, 1000) && fresh(&c, 2, 1000));
+    prove_form(&c, 3, 8, 2000); /* the password has changed */
+    assert_true(fresh(&c, 3, 2000));
+    assert_false(fresh(&c, 1, 2000) || fresh(&c, 2, 2000));
+}
+
 static void zero_remembers_nothing(void **state)
 {
     struct credential_cache c = {0};
@@ -233,7 +251,7 @@ static void zero_remembers_nothing(void **state)
 
     cache_refute(&c, &m, 0, 0, 1000);
     assert_false(wrong(&c, 1, 1000));
-    cache_prove(&c, &m, 0, 0, 1000);
+    cache_prove(&c, &m, 1, 0, 0, 1000);
     assert_false(fresh(&c, 1, 1000));
 }
 
@@ -251,6 +269,7 @@ int main(void)
         cmocka_unit_test(doubted_and_refuted),
         cmocka_unit_test(wrong_for_longer_each_time),
         cmocka_unit_test(guesses_do_not_push_out_what_repeats),
+        cmocka_unit_test(forms_of_one_password),
         cmocka_unit_test(zero_remembers_nothing),
     };
 
