@@ -83,8 +83,8 @@ void stream_read_rest(struct stream *s);
 void stream_pump(struct stream *s);         /* sends what waits, then what stream_end asked for; no upcall */
 void stream_tell_drained(struct stream *s); /* upcall, when there is something to tell */
 void stream_drop_output(struct stream *s);
-/* Ciphertext to the socket, the unsent part to s->send; -1: failed (stream_fail_soon was called). */
-int stream_send_ciphertext(struct stream *s, const char *data, size_t n);
+/* Ciphertext to the socket, the unsent part (copied) to s->send; -1: failed (stream_fail_soon was called). */
+int stream_send_ciphertext(struct stream *s, const struct iovec *iov, int n);
 bool stream_send_tail(struct stream *s, const char *data, size_t n);
 
 /* stream_pace.c; a write is in flight, or none is any more */
@@ -101,8 +101,9 @@ void tls_feed(struct stream *s, const char *data, size_t n, bool from_stash);
 /* while paused: only looks for the end; upcall */
 void tls_peek(struct stream *s, const char *data, size_t n);
 bool tls_pending(const struct stream *s);
-/* Encrypts and sends one record (n <= WORKER_RECORD_MAX); -1 when failed. */
-int tls_seal(struct stream *s, const char *data, size_t n);
+/* Encrypts and sends one record (n <= WORKER_RECORD_MAX); -1 when failed. `more`: the next follows at once, so that this
+ * one may wait for it and leave with it, by one write. */
+int tls_seal(struct stream *s, const char *data, size_t n, bool more);
 bool tls_send_more(struct stream *s); /* ciphertext that queued behind s->send: true when there was some */
 bool tls_has_more(const struct stream *s);
 void tls_notify(struct stream *s); /* close_notify */

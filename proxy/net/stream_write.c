@@ -46,6 +46,14 @@ static const char *cursor_next(struct cursor *c, size_t max, size_t *ret_n)
     return p;
 }
 
+static void cursor_skip(struct cursor *c, size_t n)
+{
+    size_t skipped;
+
+    for (; n > 0; n -= skipped)
+        cursor_next(c, n, &skipped);
+}
+
 /* The next `n` bytes in one piece: in place where they lie together, else copied to `buffer`. */
 static const char *cursor_gather(struct cursor *c, size_t n, char *buffer)
 {
@@ -154,18 +162,31 @@ static bool stream_send_start(struct stream *s, struct stream_send *send, const 
     return true;
 }
 
-bool stream_send_tail(struct stream *s, const char *data, size_t n)
+static bool stream_send_rest(struct stream *s, struct cursor *c)
 {
+    size_t n = c->left, at = 0, part;
     struct stream_send *send = stream_send_new(s, n);
     uv_buf_t buf;
 
     if (send == NULL)
         return false;
-    memcpy(send->bytes, data, n);
+    for (; c->left > 0; at += part) {
+        const char *p = cursor_next(c, c->left, &part);
+
+        memcpy(send->bytes + at, p, part);
+    }
     send->n = (uint32_t)n;
     s->tail_len = (uint32_t)n;
     buf = uv_buf_init(send->bytes, (unsigned)n);
     return stream_send_start(s, send, &buf, 1);
+}
+
+bool stream_send_tail(struct stream *s, const char *data, size_t n)
+{
+    struct iovec iov = {.iov_base = (char *)data, .iov_len = n};
+    struct cursor c = cursor_of(&iov, 1);
+
+    return stream_send_rest(s, &c);
 }
 
 /* Bytes taken, 0 when the socket is full, -1 when it is broken. */
@@ -181,16 +202,15 @@ static ssize_t stream_try(struct stream *s, const struct iovec *iov, int n)
     return -1;
 }
 
-int stream_send_ciphertext(struct stream *s, const char *data, size_t n)
+int stream_send_ciphertext(struct stream *s, const struct iovec *iov, int n)
 {
-    struct iovec iov = {.iov_base = (char *)data, .iov_len = n};
-    ssize_t r = stream_try(s, &iov, 1);
+    struct cursor c = cursor_of(iov, n);
+    ssize_t r = stream_try(s, iov, n);
 
     if (r < 0)
         return -1;
-    if ((size_t)r < n && !stream_send_tail(s, data + r, n - (size_t)r))
-        return -1;
-    return 0;
+    cursor_skip(&c, (size_t)r);
+    return c.left == 0 || stream_send_rest(s, &c) ? 0 : -1;
 }
 
 /* ---- plain ---- */
@@ -223,14 +243,10 @@ static void stream_pump_plain(struct stream *s)
 static void stream_write_plain(struct stream *s, struct cursor *c, const struct iovec *iov, int n)
 {
     ssize_t r = stream_try(s, iov, n);
-    size_t skipped;
 
     if (r < 0)
         return;
-    while (r > 0) {
-        cursor_next(c, (size_t)r, &skipped);
-        r -= (ssize_t)skipped;
-    }
+    cursor_skip(c, (size_t)r);
     if (c->left > 0 && stream_enqueue(s, c))
         stream_pump_plain(s);
 }
@@ -242,19 +258,18 @@ static void stream_pump_tls(struct stream *s)
     while (s->send == NULL && bufq_len(&s->out) > 0) {
         size_t n = bufq_read(&s->out, s->worker->gather, WORKER_RECORD_MAX);
 
-        if (tls_seal(s, s->worker->gather, n) < 0)
+        if (tls_seal(s, s->worker->gather, n, bufq_len(&s->out) > 0) < 0)
             return;
     }
 }
 
-/* One record per write to the socket: larger ones leave the nearer caches and gain nothing. */
 static void stream_write_tls(struct stream *s, struct cursor *c)
 {
     while (c->left > 0 && s->send == NULL) {
         size_t n = c->left < WORKER_RECORD_MAX ? c->left : WORKER_RECORD_MAX;
         const char *p = cursor_gather(c, n, s->worker->gather);
 
-        if (tls_seal(s, p, n) < 0)
+        if (tls_seal(s, p, n, c->left > 0) < 0)
             return;
     }
     if (c->left > 0)

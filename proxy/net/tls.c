@@ -347,19 +347,26 @@ void tls_peek(struct stream *s, const char *data, size_t n)
 
 /* ---- out ---- */
 
-int tls_seal(struct stream *s, const char *data, size_t n)
+int tls_seal(struct stream *s, const char *data, size_t n, bool more)
 {
     struct tls *t = s->tls;
+    bool sent = true;
     int r = 1;
 
     tls_errors_expect_none("SSL_write");
     tls_memory_sealed();
+    t->sealing = true;
     /* One turn, unless the peer negotiated smaller records (RFC 6066 4). */
-    for (size_t done = 0; r > 0 && done < n; done += (size_t)r)
+    for (size_t done = 0; r > 0 && sent && done < n; done += (size_t)r) {
         r = SSL_write(t->ssl, data + done, (int)(n - done));
+        sent = tls_memory_may_lend() || tls_flush(t) == 0;
+    }
+    t->sealing = false;
     tls_memory_filled(NULL);
+    if (!sent)
+        return -1;
     if (r > 0)
-        return tls_flush(t);
+        return more && t->tx_n == 0 && s->send == NULL ? 0 : tls_flush(t);
     tls_result(t, r);
     tls_flush(t);
     stream_fail_soon(s, stream_tls_reason(s), "TLS failed");

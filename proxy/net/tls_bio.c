@@ -1,6 +1,7 @@
 /*
  * The BIO under every SSL. Reading hands out slices of what one read of the socket brought; writing collects in the
- * worker's transmit buffer. Neither touches the socket while OpenSSL is on the stack, and writing never blocks: so there is no
+ * worker's transmit buffer, or, for the records of bulk data, leaves them in OpenSSL's own: several go out in one write to
+ * the socket, and none is copied. Neither touches the socket while OpenSSL is on the stack, and writing never blocks: so there is no
  * "want write" state anywhere.
  */
 #include <string.h>
@@ -10,6 +11,9 @@
 static BIO_METHOD *tls_method;
 static int tls_type;
 static pthread_once_t tls_method_once = PTHREAD_ONCE_INIT;
+
+#define LEND_LEAST                                                                                           \
+    1024 /* alerts, which OpenSSL may follow up in the same buffer, are smaller; and so much is soon copied */
 
 static int tls_more_append(struct tls *t, const char *data, uint32_t n)
 {
@@ -28,20 +32,41 @@ static int tls_more_append(struct tls *t, const char *data, uint32_t n)
     return 0;
 }
 
+static int tls_more_append_all(struct tls *t, const struct iovec *iov, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (tls_more_append(t, iov[i].iov_base, (uint32_t)iov[i].iov_len) < 0) {
+            stream_fail_soon(t->stream, REASON_NO_MEMORY, NULL);
+            return -1;
+        }
+    return 0;
+}
+
 int tls_flush(struct tls *t)
 {
     struct stream *s = t->stream;
-    uint32_t n = t->tx_n;
+    struct worker *w = s->worker;
+    struct iovec tx = {.iov_base = w->tx, .iov_len = t->tx_n};
+    const struct iovec *iov = w->lent_n > 0 ? w->lent : &tx;
+    int n = w->lent_n > 0 ? (int)w->lent_n : t->tx_n > 0, r;
 
-    t->tx_n = 0;
     if (n == 0)
         return 0;
-    if (s->send == NULL)
-        return stream_send_ciphertext(s, s->worker->tx, n);
-    if (tls_more_append(t, s->worker->tx, n) == 0)
-        return 0;
-    stream_fail_soon(s, REASON_NO_MEMORY, NULL);
-    return -1;
+    r = s->send == NULL ? stream_send_ciphertext(s, iov, n) : tls_more_append_all(t, iov, n);
+    t->tx_n = 0;
+    w->lent_n = 0;
+    tls_memory_settle();
+    return r;
+}
+
+static bool bio_lend(struct tls *t, const char *data, size_t n)
+{
+    struct worker *w = t->stream->worker;
+
+    if (!t->sealing || n < LEND_LEAST || t->tx_n > 0 || !tls_memory_lend(data, n))
+        return false;
+    w->lent[w->lent_n++] = (struct iovec){.iov_base = (char *)data, .iov_len = n};
+    return true;
 }
 
 static int bio_read(BIO *b, char *to, int size)
@@ -72,6 +97,10 @@ static int bio_write(BIO *b, const char *data, int n)
     int done = 0;
 
     BIO_clear_retry_flags(b);
+    if (bio_lend(t, data, (size_t)n))
+        return n;
+    if (w->lent_n > 0 && tls_flush(t) < 0)
+        return -1;
     while (done < n) {
         size_t room = w->tx_size - t->tx_n, part = (size_t)(n - done) < room ? (size_t)(n - done) : room;
 

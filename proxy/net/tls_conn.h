@@ -23,13 +23,14 @@ struct tls {
     char *more;
     uint32_t more_n, more_size;
     bool untidy;         /* a handshake message or an alert was read: the buffer is still there */
+    bool sealing;        /* inside tls_seal's SSL_write */
     bool broken;         /* memory ran out in a callback, or the peer floods: give up */
     bool flood;          /* the peer floods */
     const char *refused; /* static */
     char *fail;
 };
 
-/* Sends what lies in the worker's tx. After every call into OpenSSL. -1 when the stream fails. */
+/* Sends what lies in the worker's tx, or in records lent. After every call into OpenSSL. -1 when the stream fails. */
 int tls_flush(struct tls *t);
 /* The BIO between an SSL and `t`; NULL without memory. */
 BIO *tls_bio_new(struct tls *t);

@@ -46,6 +46,14 @@ void tls_memory_trim(void);
 void tls_memory_filled(uint32_t *filled);
 /* Nothing that is secret: ciphertext on its way out. */
 void tls_memory_sealed(void);
+/* A record that OpenSSL has just written stays where it is, in the piece that this thread took last, until tls_memory_settle(),
+ * even when OpenSSL gives the piece back (as SSL_MODE_RELEASE_BUFFERS has it do when all of an SSL_write is out). false: it
+ * lies elsewhere, or so much is lent already; copy it. */
+#define TLS_LENT_MAX 8
+bool tls_memory_lend(const char *data, size_t n);
+/* Whether one more could be lent, and OpenSSL is done with the last: else its next record would overwrite that. */
+bool tls_memory_may_lend(void);
+void tls_memory_settle(void);
 
 /* ---- tls.c gives ---- */
 

@@ -29,6 +29,12 @@ static __thread struct {
     void *v[PIECES_KEPT + 1];
 } kept;
 static __thread uint32_t *filled, none;
+static __thread const char *latest; /* the piece that was taken last, while OpenSSL has it */
+static __thread struct {
+    unsigned n;
+    void *v[TLS_LENT_MAX];
+    bool given[TLS_LENT_MAX]; /* by OpenSSL, which is done with it */
+} lent;
 
 void tls_memory_filled(uint32_t *of)
 {
@@ -47,7 +53,8 @@ static void *memory_take(size_t n, const char *file, int line)
         return malloc(n);
     if (filled != NULL)
         *filled = 0;
-    return kept.n > 0 ? kept.v[--kept.n] : malloc(TLS_PIECE);
+    latest = kept.n > 0 ? kept.v[--kept.n] : malloc(TLS_PIECE);
+    return (void *)latest;
 }
 
 static void piece_cleanse(void *p)
@@ -68,6 +75,20 @@ static bool piece_keep(void *p)
     return false;
 }
 
+static void piece_done(void *p)
+{
+    if (!piece_keep(p))
+        free(p);
+}
+
+static bool piece_is_lent(const void *p)
+{
+    for (unsigned i = 0; i < lent.n; i++)
+        if (lent.v[i] == p)
+            return lent.given[i] = true;
+    return false;
+}
+
 static void memory_give(void *p, const char *file, int line)
 {
     size_t n = p != NULL ? malloc_usable_size(p) : 0;
@@ -76,13 +97,18 @@ static void memory_give(void *p, const char *file, int line)
         free(p);
         return;
     }
+    if (p == latest)
+        latest = NULL;
+    if (piece_is_lent(p))
+        return;
     piece_cleanse(p);
-    if (!piece_keep(p))
-        free(p);
+    piece_done(p);
 }
 
 static void *memory_change(void *p, size_t n, const char *file, int line)
 {
+    if (p == latest)
+        latest = NULL;
     return realloc(p, n);
 }
 
@@ -90,6 +116,28 @@ void tls_memory_init(void)
 {
     /* Refused when OpenSSL has allocated already: then it keeps to the heap, and all works the same. */
     (void)CRYPTO_set_mem_functions(memory_take, memory_change, memory_give);
+}
+
+bool tls_memory_lend(const char *data, size_t n)
+{
+    if (latest == NULL || data < latest || data + n > latest + TLS_PIECE || lent.n == TLS_LENT_MAX)
+        return false;
+    lent.v[lent.n] = (void *)latest;
+    lent.given[lent.n++] = false;
+    return true;
+}
+
+bool tls_memory_may_lend(void)
+{
+    return lent.n < TLS_LENT_MAX && (lent.n == 0 || lent.given[lent.n - 1]);
+}
+
+void tls_memory_settle(void)
+{
+    for (unsigned i = 0; i < lent.n; i++)
+        if (lent.given[i])
+            piece_done(lent.v[i]);
+    lent.n = 0;
 }
 
 void tls_memory_trim(void)

@@ -388,6 +388,32 @@ static void test_behind_the_end(struct scene *s)
     assert_false(s->probe.failed);
 }
 
+/* RFC 6066 4: OpenSSL then writes several records for what is one in the queue. */
+static void test_smaller_records(struct scene *s)
+{
+    static const uint8_t lengths[] = {TLSEXT_max_fragment_length_512, TLSEXT_max_fragment_length_4096};
+    size_t n = 300000, got;
+    uint64_t digest;
+    char *text = malloc(n);
+
+    assert_non_null(text);
+    for (size_t i = 0; i < n; i++)
+        text[i] = (char)(i * 2654435761u >> 13);
+    for (size_t i = 0; i < sizeof(lengths); i++) {
+        SSL_CTX_set_tlsext_max_fragment_length(s->client, lengths[i]);
+        scene_again(s);
+        peer_write(s->w, &s->peer, text, 100000);
+        assert_true(probe_want(s->w, &s->probe, 100000));
+        assert_memory_equal(s->probe.data, text, s->probe.n < 1000 ? s->probe.n : 1000);
+        assert_true(probe_write(&s->probe, text, n) >= 0);
+        stream_end(&s->probe.s);
+        assert_int_equal(peer_read_end(s->w, &s->peer, &got, &digest), PEER_CLEAN);
+        assert_int_equal(got, n);
+        assert_true(digest == digest_add(0, text, n));
+    }
+    free(text);
+}
+
 int main(void)
 {
     static const struct transport_test tests[] = {
@@ -406,6 +432,7 @@ int main(void)
         {"cut in the handshake", test_cut_in_the_handshake, true},
         {"a spoilt handshake", test_spoilt_handshake, true},
         {"behind the end", test_behind_the_end, true},
+        {"smaller records", test_smaller_records, true},
     };
 
     return transport_run("records", tests, sizeof(tests) / sizeof(tests[0]), false);

@@ -14,8 +14,10 @@ static struct test_certificate certificate;
 
 static int group_setup(void **state)
 {
+    int r = net_setup(state); /* first: OpenSSL's memory is taken over before it allocates any */
+
     certificate_new(&certificate, &(struct test_want){.name = "transport", .san = "DNS:transport.example"});
-    return net_setup(state);
+    return r;
 }
 
 static int group_teardown(void **state)
