@@ -50,8 +50,11 @@ struct account account_parse(struct str name);
 /* The form in which user files and affinity know it: the user part, lower case (Latin, Greek, Cyrillic), UTF-8. Length, or -1
  * when it does not fit. */
 ptrdiff_t account_normal(struct str name, char *out, size_t size);
-/* The directory whose account the name would be: `d`, or the member of a chain that lists the name's domain, else the first
- * one that takes any. NULL: the domain is refused everywhere. */
+/* The member of a chain that is asked about the name next, from `i` on: of those that list its domain or, where none does, of those
+ * that take any. members_n: none. */
+size_t account_member(struct str name, const struct conf_directory *chain, size_t i);
+/* The directory whose account the name would be: `d`, or the first member of a chain that is asked. NULL: the domain is refused
+ * everywhere. */
 const struct conf_directory *account_directory(struct str name, const struct conf_directory *d);
 /* The one form of an account of directory `d`, however it was written: "user", or "user@domain" where `other_domains: apart`
  * makes it another account. `d` is no chain. Length; -1: the domain is refused, the user part is empty, or it does not fit. */

@@ -92,23 +92,34 @@ static enum conf_domains policy_of(const struct conf_directory *d)
     return d->domains.n > 0 ? CONF_DOMAINS_REFUSE : CONF_DOMAINS_SAME;
 }
 
-const struct conf_directory *account_directory(struct str name, const struct conf_directory *d)
+size_t account_member(struct str name, const struct conf_directory *chain, size_t i)
 {
     struct account a = account_bare(name);
-    char domain[ACCOUNT_NORMAL_MAX + 1];
-    const struct conf_directory *any = NULL;
-    ptrdiff_t n = a.domain.n > 0 ? text_lower(a.domain, domain, sizeof(domain)) : 0;
+    char text[ACCOUNT_NORMAL_MAX + 1];
+    ptrdiff_t n = a.domain.n > 0 ? text_lower(a.domain, text, sizeof(text)) : 0;
+    struct str domain = {text, n > 0 ? (size_t)n : 0};
+    bool listed = false;
+
+    if (n < 0)
+        return chain->members_n;
+    for (size_t k = 0; n > 0 && k < chain->members_n; k++)
+        listed = listed || is_domain_of(chain->members[k], domain);
+    for (; i < chain->members_n; i++) {
+        const struct conf_directory *m = chain->members[i];
+        if (n == 0 || (listed ? is_domain_of(m, domain) : policy_of(m) != CONF_DOMAINS_REFUSE))
+            break;
+    }
+    return i;
+}
+
+const struct conf_directory *account_directory(struct str name, const struct conf_directory *d)
+{
+    size_t i;
 
     if (d->type != CONF_DIRECTORY_CHAIN)
         return d;
-    for (size_t i = 0; n >= 0 && i < d->members_n; i++) {
-        const struct conf_directory *m = d->members[i];
-        if (n > 0 && is_domain_of(m, (struct str){domain, (size_t)n}))
-            return m;
-        if (any == NULL && (n == 0 || policy_of(m) != CONF_DOMAINS_REFUSE))
-            any = m;
-    }
-    return any;
+    i = account_member(name, d, 0);
+    return i < d->members_n ? d->members[i] : NULL;
 }
 
 ptrdiff_t account_of(struct str name, const struct conf_directory *d, char *out, size_t size)

@@ -1,7 +1,7 @@
 /*
  * `type: chain`: several directories as one, asked in their order.
  *
- * The next one is asked only after the answers that `next_when` names: the account is unknown (unknown_user), refused without a
+ * Where some list the domain of the name, they alone are asked. The next one is asked only after the answers that `next_when` names: the account is unknown (unknown_user), refused without a
  * reason (invalid: for directories that do not tell an unknown account from a wrong password), or nobody could judge
  * (unavailable). A directory that knows the account and refuses it has the last word. When all were passed over, "nobody
  * could judge" outweighs "unknown": a 401 would make every phone ask its owner for a new password.
@@ -42,11 +42,13 @@ static void chain_verify(void *state, const struct basic_credentials *c, const c
                          uint64_t timeout_ms, struct auth_result *ret)
 {
     struct chain *h = state;
+    struct str name = {c->user, c->user_n};
     uint64_t due = uv_hrtime() + timeout_ms * 1000000;
 
     *ret = (struct auth_result){.verdict = VERDICT_WRONG, .detail = AUTH_DETAIL_UNKNOWN_USER};
-    for (size_t i = 0; i < h->n; i++) {
-        uint64_t mine = standing_due(due, i + 1 < h->n), now = uv_hrtime();
+    for (size_t i = account_member(name, h->conf, 0), after; i < h->n; i = after) {
+        after = account_member(name, h->conf, i + 1);
+        uint64_t mine = standing_due(due, after < h->n), now = uv_hrtime();
         struct auth_result r = {.verdict = VERDICT_TIMEOUT, .detail = AUTH_DETAIL_TIMED_OUT};
         if (now < mine) {
             verifier_ask(h->members[i], c, client, (mine - now) / 1000000, &r);

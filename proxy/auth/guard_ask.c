@@ -86,15 +86,16 @@ static bool asks_with_domain(const struct conf_directory *d)
 }
 
 /* What of the name, beside the account, makes the directory's question another one, and may make the answer another: which members
- * of a chain take the domain, and the domain where it is asked with. */
+ * of a chain are asked, and the domain where it is asked with. */
 static uint64_t form_of(const struct guard *g, const struct conf_directory *asked, struct str name)
 {
     char text[ACCOUNT_NORMAL_MAX + 1];
     uint64_t form = 0;
     ptrdiff_t n;
 
-    for (size_t i = 0; i < asked->members_n; i++)
-        form = (form << 1 | form >> 63) ^ (account_of(name, asked->members[i], text, sizeof(text)) >= 0);
+    for (size_t i = account_member(name, asked, 0); i < asked->members_n;
+         i = account_member(name, asked, i + 1))
+        form ^= UINT64_C(1) << i % 64;
     if (!asks_with_domain(asked))
         return form;
     n = account_domain(name, text, sizeof(text));

@@ -67,6 +67,17 @@ def test_a_user_file_minds_its_domains(ad, asker):
     assert b.ask("local@corp", "word") == UNKNOWN
 
 
+def test_a_listed_domain_says_who_is_asked(ad, asker):
+    """Not a member before it that takes any domain, which would hear a password that is none of its business."""
+    a = asker(ad, more=", domains: [LOCAL]")
+    assert a.ask("LOCAL\\both", "local") == OK
+    assert a.ask("both@LOCAL", "domain") == ("wrong", "wrong_password")
+    assert ad.binds == []
+    assert a.ask("OTHER\\both", "domain") == OK, "a domain that nobody lists"
+    assert a.ask("both", "domain") == OK
+    assert a.ask("LOCAL\\alice", "secret") == UNKNOWN
+
+
 def test_known_has_the_last_word(ad, asker):
     a = asker(ad)
     assert a.ask("both", "domain") == OK

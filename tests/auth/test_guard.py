@@ -139,7 +139,7 @@ def test_locked_softly_below_the_directory(ad, origin):
             assert r.status == 401 and r.get("WWW-Authenticate").startswith("Basic")
         assert ad.asked() == 4
         assert ask(p, "bob", "bobs password").status == 200
-        assert "PO-GUARD-0001" in p.said()
+        assert wait_until(lambda: "PO-GUARD-0001" in p.said())
 
 
 def test_the_owner_keeps_his_mail(ad, origin):
@@ -186,7 +186,7 @@ def test_a_spray_of_a_thousand_accounts(ad, origin):
         in_threads(10, spray)
         assert 9 <= ad.asked() <= 10 + 4  # those that were with a thread already
         assert metric(p, "guard_sources_locked") == 1 and metric(p, "guard_accounts_locked") == 0
-        assert "PO-GUARD-0003" in p.said()
+        assert wait_until(lambda: "PO-GUARD-0003" in p.said())
         assert ask(p, "user0001", "what nobody knows", source="127.0.0.67").status == 200
         assert [s for s in accounts(p)["sources"] if s["locked"]][0]["source"] == "127.0.0.66"
         assert command(p, "unlock", "127.0.0.66") == (0, "unlocked\n")
@@ -206,7 +206,7 @@ def test_a_slow_spray_from_a_hundred_addresses(ad, origin):
         for first in range(1, 101, 10):
             in_threads(10, lambda i: spray(first + i))
         assert ad.asked() <= 1 + 100 + 2 * 100
-        assert "PO-GUARD-0005" in p.said()
+        assert wait_until(lambda: "PO-GUARD-0005" in p.said())
         # who has signed in before is no stranger
         for k in range(4):
             assert ask(p, "user09%02d" % k, "mistyped", source="127.0.0.9").status == 401
@@ -341,7 +341,7 @@ def test_offers_of_the_interior(ad):
         r = ask(p, "alice", "right horse")
         assert r.status == 502 and r.get("WWW-Authenticate") is None
         assert ended_as(p, "backend_no_basic")
-        assert "PO-BACK-0007" in p.said()
+        assert wait_until(lambda: "PO-BACK-0007" in p.said())
 
 
 # ---- seeing and acting ----
@@ -369,7 +369,7 @@ def test_what_the_operator_sees_and_does(ad, origin):
         assert ask(p, "alice", "right horse").status == 200 and ad.asked() == before
         assert command(p, "auth", "flush")[0] == 0
         assert ask(p, "alice", "right horse").status == 200 and ad.asked() == before + 1
-        assert "PO-GUARD-0002" in p.said() and "PO-GUARD-0007" in p.said()
+        assert wait_until(lambda: "PO-GUARD-0002" in p.said() and "PO-GUARD-0007" in p.said())
 
 
 def test_locks_survive_a_reload_and_numbers_do_not(ad, origin):
