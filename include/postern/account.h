@@ -61,8 +61,8 @@ const struct conf_directory *account_directory(struct str name, const struct con
 ptrdiff_t account_of(struct str name, const struct conf_directory *d, char *out, size_t size);
 /* The domain as written, in lower case. Length, 0: none is; -1: it does not fit. */
 ptrdiff_t account_domain(struct str name, char *out, size_t size);
-/* What remains of a normal form when marks, width and unseen characters are taken away: Active Directory takes names that
- * differ only in these for the same account, so counters must too. Never longer. */
+/* What remains of a normal form when marks, width, fashion, unseen characters and needless spaces are taken away: Active Directory
+ * and OpenLDAP take names that differ only in these for the same account, so counters must too. Cut at `size`. */
 size_t account_skeleton(struct str normal, char *out, size_t size);
 /* The name in the form that a backend wants. What cannot be written so (no such domain is known) stays as it was sent. `d`: as of account_directory.
  * The result is part of `name`, or lies in `out`. */

@@ -157,13 +157,17 @@ size_t account_skeleton(struct str normal, char *out, size_t size)
 
     while (p < end) {
         int32_t c = utf8_next(&p, end);
-        uint32_t base[2];
+        uint32_t base[FOLD_MAX];
         unsigned k = c >= 0 ? fold_base((uint32_t)c, base) : 0;
         if (c < 0)
             p++;
+        if (k == 1 && base[0] == ' ' && (n == 0 || out[n - 1] == ' '))
+            continue; /* several are one (RFC 4518 2.6.1) */
         for (unsigned i = 0; i < k && size - n >= 4; i++)
             n += utf8_put(base[i], out + n);
     }
+    while (n > 0 && out[n - 1] == ' ')
+        n--;
     return n;
 }
 

@@ -8,9 +8,14 @@
 
 /* Simple lower case of Latin, Greek and Cyrillic letters; anything else is itself. */
 uint32_t fold_lower(uint32_t c);
-/* The letter without marks, case and width, one or two letters: a directory that compares as Windows does takes names that
- * differ only in these for the same. How many; 0: not seen at all (joiners, marks). */
-unsigned fold_base(uint32_t c, uint32_t ret[2]);
+/* The letter without marks, case, width and fashion, as up to FOLD_MAX letters: directories take names that differ only in these for
+ * the same. How many; 0: not seen at all (joiners, marks). */
+#define FOLD_MAX 4
+unsigned fold_base(uint32_t c, uint32_t ret[FOLD_MAX]);
+/* fold_compatible.c: the same for what stands for Latin letters or digits; 0: it does not. */
+unsigned fold_compatible(uint32_t c, uint32_t ret[FOLD_MAX]);
+bool fold_is_unseen(uint32_t c);
+bool fold_is_space(uint32_t c);
 
 /* The code point at *p < end, which moves behind it; -1: not UTF-8 (RFC 3629: shortest form, no surrogates). */
 int32_t utf8_next(const char **p, const char *end);

@@ -65,6 +65,23 @@ def test_ten_thousand_requests_of_one_phone(origin):
         slapd.close()
 
 
+def test_spellings_that_openldap_takes_for_one_name(origin):
+    """Else each would have guesses of its own."""
+    slapd = Slapd()
+    try:
+        conf = gate_site(slapd, origin.url)
+        conf["directories"]["corp"] = {"type": "ldap", "servers": ["ldaps://127.0.0.1:%d" % slapd.tls_port],
+                                       "trust": "{certs}/root.pem", "bind_as": "uid={user},ou=people," + BASE}
+        with Rig(conf) as p:
+            spellings = ["\U0001d41alice", "al\u2170ce", "ali\u24d2e", "alic\u2091"]
+            assert ask(p, spellings[0], "secret").status == 200
+            for i, name in enumerate(spellings):
+                assert ask(p, name, "guess %d" % i).status == 401
+            assert [(a["locked"], a["failures"]) for a in accounts(p)["accounts"]] == [(True, 4)]
+    finally:
+        slapd.close()
+
+
 def test_all_forms_of_a_name_are_one_account(ad, origin):
     with Rig(gate_site(ad, origin.url, more={"domains": ["CORP", "corp.example.com"]})) as p:
         for name in ("alice", "ALICE", "CORP\\alice", "corp\\Alice", "alice@corp.example.com", "Alice@CORP.EXAMPLE.COM"):

@@ -191,8 +191,25 @@ static void variants_share_a_skeleton(void **state)
                 "e",
                 "strasse");
     skeleton_is("\xc3\x86sop", "aesop");
-    skeleton_is("\xce\xac", "\xce\xb1"); /* ά */
-    skeleton_is("\xd0\x99", "\xd0\xb8"); /* Й */
+    skeleton_is("\xf0\x9d\x90\x9a"
+                "lice",
+                "alice"); /* a mathematical a, and so on; all of them OpenLDAP's */
+    skeleton_is("al\xe2\x85\xb0"
+                "ce",
+                "alice");
+    skeleton_is("\xe2\x93\x90lic\xe2\x82\x91", "alice");
+    skeleton_is("o\xef\xac\x83"
+                "ce\xc2\xb2",
+                "office2");
+    skeleton_is("john   smith", "john smith");
+    skeleton_is("john\xe2\x80\x83\xc2\xa0smith\xc2\xa0", "john smith");
+    skeleton_is("al\xef\xb8\x8fice", "alice");                 /* a variation selector */
+    skeleton_is("alice\xee\x80\x80\xf0\x9f\x98\x80", "alice"); /* a private character, a face */
+    skeleton_is("\xf0\x9d\x9b\xbc", "\xce\xb1");               /* a mathematical alpha */
+    skeleton_is("\xe1\xbc\x84", "\xce\xb1");                   /* ἄ */
+    skeleton_is("\xd3\xa5", "\xd0\xb8");                       /* ӥ */
+    skeleton_is("\xce\xac", "\xce\xb1");                       /* ά */
+    skeleton_is("\xd0\x99", "\xd0\xb8");                       /* Й */
 }
 
 static void longest_names(void **state)
