@@ -7,7 +7,7 @@
  *
  * ACTION is allow, deny or observe (counted and logged, then the next rules are looked at). Conditions, all of which must hold:
  * device_id=, device_type=, user_agent=, user=, command=, group= with "*" and "?" in the value (any case); version= with <, <=, >
- * or >= instead of = as well. status= says what a denied device is told (403 unless said otherwise). A value with spaces
+ * or >= instead of = as well. A user without a domain means, except in an allow rule, whoever has the name in any spelling and domain. status= says what a denied device is told (403 unless said otherwise). A value with spaces
  * stands in double quotes.
  *
  * Read-only once parsed; any thread.
@@ -24,7 +24,8 @@ enum device_action { DEVICE_ALLOW, DEVICE_DENY, DEVICE_OBSERVE };
 /* What is known of a request; p NULL where nothing is. */
 struct device_facts {
     struct str device_id, device_type, user_agent, user, command;
-    uint8_t version; /* 0: not known; it then fits no condition on versions */
+    struct str plain_user; /* skeleton of the user's own part (account.h) */
+    uint8_t version;       /* 0: not known; it then fits no condition on versions */
     /* Whether the account is in that group; NULL: groups are not known, no condition on them holds. */
     bool (*in_group)(void *ctx, struct str group);
     void *ctx;

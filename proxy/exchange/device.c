@@ -81,6 +81,8 @@ static void log_observed(const struct txn *t, unsigned line)
 
 static enum filter_result judge(struct txn *t, const struct device_rules *rules)
 {
+    char normal[ACCOUNT_NORMAL_MAX + 1], plain[ACCOUNT_NORMAL_MAX + 1];
+    ptrdiff_t n = user_normal(t->user, normal);
     struct device_facts f = {
         .device_id = t->device,
         .device_type = t->device_type,
@@ -90,6 +92,8 @@ static enum filter_result judge(struct txn *t, const struct device_rules *rules)
         .version = t->protocol,
         .in_group = in_group,
         .ctx = t,
+        .plain_user = {plain,
+                       n > 0 ? account_skeleton((struct str){normal, (size_t)n}, plain, sizeof(plain)) : 0},
     };
     struct device_verdict v = device_rules_judge(rules, &f);
     struct metrics *m = txn_worker(t)->metrics;

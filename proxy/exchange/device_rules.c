@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <postern/account.h>
 #include <postern/activesync.h>
 #include <postern/device_rules.h>
 
@@ -12,6 +13,7 @@ enum relation { IS, BELOW, AT_MOST, ABOVE, AT_LEAST };
 struct condition {
     uint8_t key; /* row of `keys` */
     uint8_t relation, version;
+    bool plain; /* of a user: the value is a skeleton, for every way in which the name can be written */
     struct str value;
 };
 
@@ -77,7 +79,7 @@ static bool holds_user_agent(const struct condition *c, const struct device_fact
 
 static bool holds_user(const struct condition *c, const struct device_facts *f)
 {
-    return glob_known(c->value, f->user);
+    return glob_known(c->value, f->user) || (c->plain && glob_known(c->value, f->plain_user));
 }
 
 static bool holds_command(const struct condition *c, const struct device_facts *f)
@@ -265,6 +267,22 @@ static bool group_is_asked(const struct conf_strings *groups, struct str pattern
     return groups == NULL;
 }
 
+/* Who is denied must not get by with another spelling of his name; who is allowed is allowed as written. */
+static void make_plain(const struct device_rules *r, struct condition *c)
+{
+    char skeleton[2 * VALUE_MAX];
+    size_t n;
+
+    if (memchr(c->value.p, '\\', c->value.n) != NULL || memchr(c->value.p, '@', c->value.n) != NULL)
+        return;
+    n = account_skeleton(c->value, skeleton, sizeof(skeleton));
+    if (n == 0 || n > c->value.n)
+        return;
+    memcpy(r->text + (c->value.p - r->text), skeleton, n);
+    c->value.n = n;
+    c->plain = true;
+}
+
 static void take_condition(struct reading *r, struct rule *rule, struct str w)
 {
     struct condition c = {.key = KEYS_N};
@@ -284,6 +302,8 @@ static void take_condition(struct reading *r, struct rule *rule, struct str w)
             c.key = (uint8_t)i;
     }
     c.relation = (uint8_t)relation;
+    if (c.key < KEYS_N && keys[c.key].holds == holds_user && rule->action != DEVICE_ALLOW)
+        make_plain(r->rules, &c);
     if (c.key == KEYS_N)
         refuse(r, w, "the conditions are device_id, device_type, user_agent, user, command, group, version");
     else if (keys[c.key].holds == holds_version && (c.version = activesync_version_of(c.value)) == 0)

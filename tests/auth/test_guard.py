@@ -142,6 +142,17 @@ def test_the_share_of_an_account_is_the_same_in_every_form(ad, origin):
         assert asked == [200, 200, 200, 429]
 
 
+def test_no_spelling_gets_round_a_device_rule(ad, origin, tmp_path):
+    ad.passwords = lambda user: "right horse"
+    (tmp_path / "rules").write_text("deny user=Alice\n")
+    conf = gate_site(ad, origin.url)
+    conf["services"]["activesync"] = {"device_rules": str(tmp_path / "rules"), "match_user": False}
+    with Rig(conf) as p:
+        for name in ("alice", "ALICE", "CORP\\alice", "alice@corp.example.com", "álice"):
+            assert ask(p, name, "right horse", EAS, method="POST").status == 403, name
+        assert ask(p, "bob", "right horse", EAS, method="POST").status == 200
+
+
 def test_locked_softly_below_the_directory(ad, origin):
     with Rig(gate_site(ad, origin.url)) as p:
         lock_out(p, "alice")

@@ -19,6 +19,32 @@ static bool in_admins(void *ctx, struct str group)
     return str_eq_nocase(group, STR("admins"));
 }
 
+/* A denial holds for every way in which the name can be written, a permission for the one in the rule. */
+static void spellings_of_a_user(void **state)
+{
+    struct device_rules *r = parse("allow user=carol\n"
+                                   "deny user=bob\n"
+                                   "deny user=M\xc3\x9cLL*\n"
+                                   "deny user=CORP\\dave\n"
+                                   "deny user=carol\n");
+    struct device_facts f = {.user = STR("CORP\\B\xc3\xb6"
+                                         "b"),
+                             .plain_user = STR("bob")};
+
+    assert_int_equal(device_rules_judge(r, &f).line, 2);
+    f = (struct device_facts){.user = STR("m\xfcller@corp"), .plain_user = STR("muller")};
+    assert_int_equal(device_rules_judge(r, &f).line, 3);
+    f = (struct device_facts){.user = STR("dave"), .plain_user = STR("dave")};
+    assert_int_equal(device_rules_judge(r, &f).line, 0);
+    f.user = STR("corp\\Dave");
+    assert_int_equal(device_rules_judge(r, &f).line, 4);
+    f = (struct device_facts){.user = STR("Carol"), .plain_user = STR("carol")};
+    assert_int_equal(device_rules_judge(r, &f).line, 1);
+    f.user = STR("OTHER\\carol");
+    assert_int_equal(device_rules_judge(r, &f).line, 5);
+    device_rules_free(r);
+}
+
 static void first_match(void **state)
 {
     struct device_rules *r = parse("# a comment\n"
@@ -163,9 +189,9 @@ static void groups_that_are_asked(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(first_match), cmocka_unit_test(none),
-                                       cmocka_unit_test(groups_that_are_asked), cmocka_unit_test(globs),
-                                       cmocka_unit_test(faults)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(first_match), cmocka_unit_test(spellings_of_a_user),
+                                       cmocka_unit_test(none),        cmocka_unit_test(groups_that_are_asked),
+                                       cmocka_unit_test(globs),       cmocka_unit_test(faults)};
 
     return cmocka_run_group_tests_name("device_rules", tests, NULL, NULL);
 }
