@@ -1,8 +1,8 @@
 /*
  * The BIO under every SSL. Reading hands out slices of what one read of the socket brought; writing collects in the
  * worker's transmit buffer, or, for the records of bulk data, leaves them in OpenSSL's own: several go out in one write to
- * the socket, and none is copied. Neither touches the socket while OpenSSL is on the stack, and writing never blocks: so there is no
- * "want write" state anywhere.
+ * the socket, and none is copied. The socket is never read while OpenSSL is on the stack, and written only when there is room
+ * for no more; writing never blocks: so there is no "want write" state anywhere.
  */
 #include <string.h>
 #include <openssl/bio.h>
@@ -12,8 +12,8 @@ static BIO_METHOD *tls_method;
 static int tls_type;
 static pthread_once_t tls_method_once = PTHREAD_ONCE_INIT;
 
-#define LEND_LEAST                                                                                           \
-    1024 /* alerts, which OpenSSL may follow up in the same buffer, are smaller; and so much is soon copied */
+/* Alerts, which OpenSSL may follow up in the same buffer, are smaller; and so much is soon copied. */
+#define LEND_LEAST 1024
 
 static int tls_more_append(struct tls *t, const char *data, uint32_t n)
 {

@@ -29,7 +29,8 @@ static __thread struct {
     void *v[PIECES_KEPT + 1];
 } kept;
 static __thread uint32_t *filled, none;
-static __thread const char *latest; /* the piece that was taken last, while OpenSSL has it */
+/* The piece that was taken last, while OpenSSL has it: which gives it back on the same thread, as an SSL stays with its worker. */
+static __thread const char *latest;
 static __thread struct {
     unsigned n;
     void *v[TLS_LENT_MAX];
