@@ -7,8 +7,8 @@
  *
  * ACTION is allow, deny or observe (counted and logged, then the next rules are looked at). Conditions, all of which must hold:
  * device_id=, device_type=, user_agent=, user=, command=, group= with "*" and "?" in the value (any case); version= with <, <=, >
- * or >= instead of = as well. A user without a domain means, except in an allow rule, whoever has the name in any spelling and domain. status= says what a denied device is told (403 unless said otherwise). A value with spaces
- * stands in double quotes.
+ * or >= instead of = as well. A user without a domain means, except in an allow rule, whoever has the name in any spelling and
+ * domain. status= says what a denied device is told (403 unless said otherwise). A value with spaces stands in double quotes.
  *
  * Read-only once parsed; any thread.
  */

@@ -1,10 +1,11 @@
 /*
  * `type: chain`: several directories as one, asked in their order.
  *
- * Where some list the domain of the name, they alone are asked. The next one is asked only after the answers that `next_when` names: the account is unknown (unknown_user), refused without a
- * reason (invalid: for directories that do not tell an unknown account from a wrong password), or nobody could judge
- * (unavailable). A directory that knows the account and refuses it has the last word. When all were passed over, "nobody
- * could judge" outweighs "unknown": a 401 would make every phone ask its owner for a new password.
+ * Where some list the domain of the name, they alone are asked. The next one is asked only after the answers that
+ * `next_when` names: the account is unknown (unknown_user), refused without a reason (invalid: for directories that do not
+ * tell an unknown account from a wrong password), or nobody could judge (unavailable). A directory that knows the account and
+ * refuses it has the last word. When all were passed over, "nobody could judge" outweighs "unknown": a 401 would make every
+ * phone ask its owner for a new password.
  */
 #include <stdlib.h>
 #include <uv.h>
