@@ -29,8 +29,9 @@ void engine_tick(struct engine *e);
 void engine_drain(struct engine *e, uv_loop_t *main_loop, uint64_t deadline_ms, void (*done)(void *ctx),
                   void *ctx);
 /* After `done`: how many directories still keep a thread waiting after at most `patience_ms`. Nobody wants their answers any more,
- * but engine_free would wait for them: the process should end without it. */
+ * but engine_free would wait for them: unless it is 0, the process should end after engine_abandon instead. */
 unsigned engine_quiesce(struct engine *e, uint64_t patience_ms);
+void engine_abandon(struct engine *e);
 /* Joins all threads and frees. After `done`. */
 void engine_free(struct engine *e);
 

@@ -87,6 +87,8 @@ struct auth_pool *auth_pool_start(const struct conf_process *p);
 /* No more is asked, and what waits is answered with VERDICT_UNAVAILABLE. How many directories still hold a thread after at most
  * `patience_ms`: unless it is 0, auth_pool_stop would wait for them. */
 unsigned auth_pool_quiesce(struct auth_pool *pool, uint64_t patience_ms);
+/* Nobody will join the threads: the process ends around those that still wait. In the place of auth_pool_stop. */
+void auth_pool_abandon(struct auth_pool *pool);
 /* Finishes what runs, answers what waits with VERDICT_UNAVAILABLE, joins. Before the workers are joined. */
 void auth_pool_stop(struct auth_pool *pool);
 

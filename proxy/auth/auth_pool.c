@@ -369,6 +369,12 @@ unsigned auth_pool_quiesce(struct auth_pool *p, uint64_t patience_ms)
     return running;
 }
 
+void auth_pool_abandon(struct auth_pool *p)
+{
+    for (unsigned i = 0; i < p->threads_n; i++)
+        pthread_detach(p->threads[i]);
+}
+
 void auth_pool_stop(struct auth_pool *p)
 {
     if (p == NULL)

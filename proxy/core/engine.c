@@ -467,6 +467,11 @@ unsigned engine_quiesce(struct engine *e, uint64_t patience_ms)
     return auth_pool_quiesce(e->auth, patience_ms);
 }
 
+void engine_abandon(struct engine *e)
+{
+    auth_pool_abandon(e->auth);
+}
+
 void engine_free(struct engine *e)
 {
     if (e->auth != NULL)

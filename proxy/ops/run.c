@@ -193,6 +193,7 @@ static void run_leave_directories(struct run *r)
 
     if (hang == 0)
         return;
+    engine_abandon(r->engine);
     log_event(LOG_EV_DIRECTORY_HANGS, LF_U64("checks", hang));
     log_event(LOG_EV_STOPPED, LF_U64("pid", getpid()));
     log_stop();

@@ -8,14 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include <postern/log.h>
 
 static char folder[] = "/tmp/postern-log-XXXXXX";
-static char first[64], second[64], fifo[64], text[1 << 17];
+static char first[64], second[64], fifo[64], text[1 << 18];
 
 static int make_folder(void **state)
 {
@@ -128,24 +130,35 @@ static void read_all(int fd)
         continue;
 }
 
-/* Whether the log's thread, the only other one, sleeps: with lines left to write, only the pipe can make it. */
-static bool thread_sleeps(void)
+/* Whether the log's thread is inside write(), where it stays once the pipe is full. Other threads are this one and a sanitizer's. */
+static bool thread_writes(void)
 {
     DIR *tasks = opendir("/proc/self/task");
-    bool sleeps = false;
+    bool writes = false;
 
     assert_non_null(tasks);
     for (struct dirent *e = readdir(tasks); e != NULL; e = readdir(tasks)) {
         char path[300];
-        const char *state;
         if (e->d_name[0] == '.' || strtol(e->d_name, NULL, 10) == getpid())
             continue;
-        snprintf(path, sizeof(path), "/proc/self/task/%s/stat", e->d_name);
-        state = strstr(content(path), ") ");
-        sleeps = state != NULL && state[2] == 'S';
+        snprintf(path, sizeof(path), "/proc/self/task/%s/syscall", e->d_name);
+        writes = writes || strtol(content(path), NULL, 10) == SYS_write;
     }
     closedir(tasks);
-    return sleeps;
+    return writes;
+}
+
+/* Until the thread is held up: not only on its way through write(), for the pipe has grown no more. */
+static void wait_for_full(int reader)
+{
+    int before = -1, now = 0, same = 0;
+
+    for (int i = 0; same < 5; i++, usleep(1000)) {
+        assert_in_range(i, 0, 20000);
+        assert_int_equal(ioctl(reader, FIONREAD, &now), 0);
+        same = thread_writes() && now == before && now > 0 ? same + 1 : 0;
+        before = now;
+    }
 }
 
 /* A full pipe stands for a slow disk: the thread is inside write() when the file is opened anew. Were the descriptor closed
@@ -161,8 +174,7 @@ static void descriptor_outlives_the_write(void **state)
     memset(line, 'x', sizeof(line));
     for (int i = 0; i < 200; i++)
         assert_true(log_access_line(line, sizeof(line)));
-    while (!thread_sleeps())
-        usleep(1000);
+    wait_for_full(reader);
     reopen("stderr", second);
     assert_int_equal(descriptors_on(fifo, reader), 1);
     while (descriptors_on(fifo, reader) > 0) {
