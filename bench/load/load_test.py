@@ -358,7 +358,7 @@ class Load(unittest.TestCase):
             for view in views:
                 self.assertLess(len(view), rows)
                 self.assertLess(max(map(len, view)), columns)
-                self.assertRegex(view[0], r"screen.yaml  (ramping up|measuring)  \[[#.]{24}\]  0:0\d" + (" left" if columns > 60 else ""))
+                self.assertRegex(view[0], r"screen.yaml  (ramping up|warming up|measuring)  \[[#.]{24}\]  0:0\d" + (" left" if columns > 60 else ""))
                 self.assertRegex(view[1], r"answers/s, [1-9]\d* errors")
                 self.assertEqual(view[-1].split()[:3], ["the", "load", "generator"])
                 self.assertEqual(view[-2].split()[0], "server")
