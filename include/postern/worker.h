@@ -51,8 +51,6 @@ struct worker {
     /* ciphertext of the records being written: room for one record and a handshake flight */
     char *tx;
     size_t tx_size;
-    struct iovec lent[8]; /* or where OpenSSL has left them */
-    unsigned lent_n;
     char *gather;        /* one record's plaintext, put together from several pieces */
     const void *reading; /* the stream whose socket is being read, and how often without a pause */
     unsigned reads;

@@ -45,28 +45,25 @@ static int tls_more_append_all(struct tls *t, const struct iovec *iov, int n)
 int tls_flush(struct tls *t)
 {
     struct stream *s = t->stream;
-    struct worker *w = s->worker;
-    struct iovec tx = {.iov_base = w->tx, .iov_len = t->tx_n};
-    const struct iovec *iov = w->lent_n > 0 ? w->lent : &tx;
-    int n = w->lent_n > 0 ? (int)w->lent_n : t->tx_n > 0, r;
+    struct iovec tx = {.iov_base = s->worker->tx, .iov_len = t->tx_n};
+    int n, r;
+    const struct iovec *iov = tls_memory_lent(&n);
 
-    if (n == 0)
+    if (n == 0 && t->tx_n == 0)
         return 0;
+    if (n == 0) {
+        iov = &tx;
+        n = 1;
+    }
     r = s->send == NULL ? stream_send_ciphertext(s, iov, n) : tls_more_append_all(t, iov, n);
     t->tx_n = 0;
-    w->lent_n = 0;
     tls_memory_settle();
     return r;
 }
 
-static bool bio_lend(struct tls *t, const char *data, size_t n)
+static bool bio_lend(const struct tls *t, const char *data, size_t n)
 {
-    struct worker *w = t->stream->worker;
-
-    if (!t->sealing || n < LEND_LEAST || t->tx_n > 0 || !tls_memory_lend(data, n))
-        return false;
-    w->lent[w->lent_n++] = (struct iovec){.iov_base = (char *)data, .iov_len = n};
-    return true;
+    return t->sealing && n >= LEND_LEAST && t->tx_n == 0 && tls_memory_lend(data, n);
 }
 
 static int bio_read(BIO *b, char *to, int size)
@@ -94,12 +91,13 @@ static int bio_write(BIO *b, const char *data, int n)
 {
     struct tls *t = BIO_get_data(b);
     struct worker *w = t->stream->worker;
-    int done = 0;
+    int done = 0, lent;
 
     BIO_clear_retry_flags(b);
     if (bio_lend(t, data, (size_t)n))
         return n;
-    if (w->lent_n > 0 && tls_flush(t) < 0)
+    tls_memory_lent(&lent);
+    if (lent > 0 && tls_flush(t) < 0)
         return -1;
     while (done < n) {
         size_t room = w->tx_size - t->tx_n, part = (size_t)(n - done) < room ? (size_t)(n - done) : room;

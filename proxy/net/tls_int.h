@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/uio.h>
 #include <openssl/ssl.h>
 #include <postern/tls.h>
 
@@ -53,6 +54,8 @@ void tls_memory_sealed(void);
 bool tls_memory_lend(const char *data, size_t n);
 /* Whether one more could be lent, and OpenSSL is done with the last: else its next record would overwrite that. */
 bool tls_memory_may_lend(void);
+/* What is lent, in its order. */
+const struct iovec *tls_memory_lent(int *ret_n);
 void tls_memory_settle(void);
 
 /* ---- tls.c gives ---- */

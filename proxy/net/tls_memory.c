@@ -32,8 +32,9 @@ static __thread uint32_t *filled, none;
 /* The piece that was taken last, while OpenSSL has it: which gives it back on the same thread, as an SSL stays with its worker. */
 static __thread const char *latest;
 static __thread struct {
-    unsigned n;
-    void *v[TLS_LENT_MAX];
+    int n;
+    struct iovec records[TLS_LENT_MAX];
+    void *pieces[TLS_LENT_MAX];
     bool given[TLS_LENT_MAX]; /* by OpenSSL, which is done with it */
 } lent;
 
@@ -84,8 +85,8 @@ static void piece_done(void *p)
 
 static bool piece_is_lent(const void *p)
 {
-    for (unsigned i = 0; i < lent.n; i++)
-        if (lent.v[i] == p)
+    for (int i = 0; i < lent.n; i++)
+        if (lent.pieces[i] == p)
             return lent.given[i] = true;
     return false;
 }
@@ -123,7 +124,8 @@ bool tls_memory_lend(const char *data, size_t n)
 {
     if (latest == NULL || data < latest || data + n > latest + TLS_PIECE || lent.n == TLS_LENT_MAX)
         return false;
-    lent.v[lent.n] = (void *)latest;
+    lent.records[lent.n] = (struct iovec){.iov_base = (char *)data, .iov_len = n};
+    lent.pieces[lent.n] = (void *)latest;
     lent.given[lent.n++] = false;
     return true;
 }
@@ -133,11 +135,17 @@ bool tls_memory_may_lend(void)
     return lent.n < TLS_LENT_MAX && (lent.n == 0 || lent.given[lent.n - 1]);
 }
 
+const struct iovec *tls_memory_lent(int *ret_n)
+{
+    *ret_n = lent.n;
+    return lent.records;
+}
+
 void tls_memory_settle(void)
 {
-    for (unsigned i = 0; i < lent.n; i++)
+    for (int i = 0; i < lent.n; i++)
         if (lent.given[i])
-            piece_done(lent.v[i]);
+            piece_done(lent.pieces[i]);
     lent.n = 0;
 }
 
