@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from directories import (BASE, SLOW, Asker, Drop, Hang, Responder, Slapd, certs, children, free_port,
+from directories import (BASE, SLOW, Drop, Hang, Responder, Slapd, certs, children, free_port,
                          integer, message, octets, result, tlv, user_dn, wait_until)
 
 PEOPLE = "ou=people," + BASE
@@ -21,20 +21,6 @@ def slapd():
     s = Slapd()
     yield s
     s.close()
-
-
-@pytest.fixture
-def asker():
-    """asker(directories, groups): closed, and its exit looked at, when the test is over."""
-    made = []
-
-    def make(*args, **kw):
-        made.append(Asker(*args, **kw))
-        return made[-1]
-
-    yield make
-    for a in made:
-        a.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """type: radius against freeradius and against a scripted server."""
 import pytest
 
-from directories import Asker
 from radius import (ACCEPT, CHALLENGE, REJECT, SECRET, FreeRadius, RadiusResponder, answer, attribute, nap)
 
 OK = ("ok", "ok")
@@ -15,19 +14,6 @@ def freeradius():
     s = FreeRadius()
     yield s
     s.close()
-
-
-@pytest.fixture
-def asker():
-    made = []
-
-    def make(*args, **kw):
-        made.append(Asker(*args, **kw))
-        return made[-1]
-
-    yield make
-    for a in made:
-        a.close()
 
 
 @pytest.fixture
