@@ -32,7 +32,7 @@ void engine_drain(struct engine *e, uv_loop_t *main_loop, uint64_t deadline_ms, 
  * but engine_free would wait for them: unless it is 0, the process should end after engine_abandon instead. */
 unsigned engine_quiesce(struct engine *e, uint64_t patience_ms);
 void engine_abandon(struct engine *e);
-/* Joins all threads and frees. After `done`. */
+/* Joins all threads and frees. After `done`. A look-up of a backend's name that hangs is left alone (resolve_hanging). */
 void engine_free(struct engine *e);
 
 struct snapshot *engine_snapshot(struct engine *e); /* held; release it */

@@ -59,9 +59,10 @@ struct worker {
     struct pool bulk_pool;   /* 16 KB + header: queued bulk data */
     struct metrics *metrics; /* own cache lines */
     void *core;              /* the core room's state on this worker */
-    bool stopping;
+    bool stopping, given_up;
     int stop_asked; /* atomic */
     struct letter stop_letter;
+    struct wheel_node stop_node;
     struct wheel_node trim_node;
     /* connections: most since memory was last given back; then; ten seconds ago */
     uint64_t open_peak, open_trimmed, open_before;
@@ -82,9 +83,11 @@ struct worker_options {
 struct worker *worker_start(const struct worker_options *o);
 /* Any thread. The letter is the worker's from here until deliver runs. After the loop has ended nothing is delivered. */
 void worker_post(struct worker *w, struct letter *l);
-/* Any thread: the loop ends when the last handle is closed. The core room closes its handles in a letter of its own. */
+/* Any thread: the loop ends when the last handle is closed. The core room closes its handles in a letter of its own.
+ * For look-ups of names, which nobody can take back, it waits half a second and no longer (resolve_hanging). */
 void worker_stop(struct worker *w);
-/* Main thread: waits, then frees. Reports handles still open in the event log (PO-RUN-0099). */
+/* Main thread: waits, then frees. Reports handles still open in the event log (PO-RUN-0099). What look-ups that still
+ * hang will write to stays. */
 void worker_join(struct worker *w);
 /* ms, monotonic, the loop's cached time. */
 static inline uint64_t worker_now(const struct worker *w)

@@ -2,6 +2,7 @@
  * Names of backend servers, looked up on libuv's threads.
  */
 #include <netdb.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <arpa/inet.h>
@@ -20,7 +21,46 @@ struct resolve_job {
     void *ctx;
     struct resolve_result last;
     bool literal, asking, stopped, timer_closed;
+    struct resolve_job *next, **link; /* of those that are asking; under the lock */
 };
+
+static struct {
+    pthread_mutex_t lock;
+    struct resolve_job *first;
+} asking = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void asking_enter(struct resolve_job *j)
+{
+    j->asking = true;
+    pthread_mutex_lock(&asking.lock);
+    j->next = asking.first;
+    j->link = &asking.first;
+    if (j->next != NULL)
+        j->next->link = &j->next;
+    asking.first = j;
+    pthread_mutex_unlock(&asking.lock);
+}
+
+static void asking_leave(struct resolve_job *j)
+{
+    j->asking = false;
+    pthread_mutex_lock(&asking.lock);
+    *j->link = j->next;
+    if (j->next != NULL)
+        j->next->link = j->link;
+    pthread_mutex_unlock(&asking.lock);
+}
+
+unsigned resolve_hanging(void (*each)(void *ctx, const char *host), void *ctx)
+{
+    unsigned n = 0;
+
+    pthread_mutex_lock(&asking.lock);
+    for (const struct resolve_job *j = asking.first; j != NULL; j = j->next, n++)
+        each(ctx, j->host);
+    pthread_mutex_unlock(&asking.lock);
+    return n;
+}
 
 static void job_free(struct resolve_job *j)
 {
@@ -118,7 +158,7 @@ static void on_answer(uv_getaddrinfo_t *lookup, int status, struct addrinfo *lis
     struct resolve_job *j = lookup->data;
     struct resolve_result r = {.n = 0};
 
-    j->asking = false;
+    asking_leave(j);
     if (j->stopped) {
         uv_freeaddrinfo(list);
         job_free(j);
@@ -150,8 +190,9 @@ static void on_due(uv_timer_t *t)
     }
     j->lookup.data = j;
     error = uv_getaddrinfo(t->loop, &j->lookup, on_answer, j->host, NULL, &hints);
-    j->asking = error == 0;
-    if (error < 0)
+    if (error == 0)
+        asking_enter(j);
+    else
         job_failed(j, error);
 }
 

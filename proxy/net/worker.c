@@ -64,21 +64,6 @@ static void on_doorbell(uv_async_t *a)
     worker_deliver(a->data);
 }
 
-static void worker_on_stop(struct worker *w, struct letter *l)
-{
-    w->stopping = true;
-    /* The loop now ends by itself when the last handle of anybody else is closed. */
-    uv_unref((uv_handle_t *)&w->doorbell);
-}
-
-void worker_stop(struct worker *w)
-{
-    if (__atomic_exchange_n(&w->stop_asked, 1, __ATOMIC_ACQ_REL) != 0)
-        return;
-    w->stop_letter.deliver = worker_on_stop;
-    worker_post(w, &w->stop_letter);
-}
-
 /* ---- deadlines ---- */
 
 static void on_wheel_timer(uv_timer_t *t);
@@ -126,6 +111,53 @@ void worker_arm(struct worker *w, struct wheel_node *n, uint64_t after_ms, void 
 void worker_cancel(struct worker *w, struct wheel_node *n)
 {
     wheel_cancel(&w->wheel, n);
+}
+
+/* ---- the end ---- */
+
+static bool is_own(const struct worker *w, const uv_handle_t *h)
+{
+    return h == (const uv_handle_t *)&w->doorbell || h == (const uv_handle_t *)&w->wheel_timer ||
+           h == (const uv_handle_t *)&w->turn;
+}
+
+static void count_foreign(uv_handle_t *h, void *arg)
+{
+    unsigned *n = arg;
+    const struct worker *w = h->loop->data;
+
+    *n += !is_own(w, h);
+}
+
+/* Without a handle, what keeps the loop is a look-up on a thread of libuv's. A handle's memory is its owner's: it is waited for. */
+static void on_stop_late(struct wheel_node *n)
+{
+    struct worker *w = (struct worker *)((char *)n - offsetof(struct worker, stop_node));
+    unsigned foreign = 0;
+
+    uv_walk(&w->loop, count_foreign, &foreign);
+    if (foreign > 0) {
+        worker_arm(w, n, WORKER_PATIENCE_MS, on_stop_late);
+        return;
+    }
+    w->given_up = true;
+    uv_stop(&w->loop);
+}
+
+static void worker_on_stop(struct worker *w, struct letter *l)
+{
+    w->stopping = true;
+    /* The loop now ends by itself when the last handle of anybody else is closed. */
+    uv_unref((uv_handle_t *)&w->doorbell);
+    worker_arm(w, &w->stop_node, WORKER_PATIENCE_MS, on_stop_late);
+}
+
+void worker_stop(struct worker *w)
+{
+    if (__atomic_exchange_n(&w->stop_asked, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    w->stop_letter.deliver = worker_on_stop;
+    worker_post(w, &w->stop_letter);
 }
 
 /* ---- tasks of the next turn ---- */
@@ -306,11 +338,15 @@ static void report_handle(uv_handle_t *h, void *arg)
 {
     struct worker *w = arg;
 
-    if (uv_is_closing(h) || h == (uv_handle_t *)&w->doorbell || h == (uv_handle_t *)&w->wheel_timer ||
-        h == (uv_handle_t *)&w->turn)
+    if (uv_is_closing(h) || is_own(w, h))
         return;
     log_event(LOG_EV_INTERNAL, LF_STR("what", STR("handle still open")),
               LF_STR("type", str_of(uv_handle_type_name(uv_handle_get_type(h)))), LF_U64("worker", w->index));
+}
+
+static void worker_turns(struct worker *w)
+{
+    uv_run(&w->loop, w->given_up ? UV_RUN_NOWAIT : UV_RUN_DEFAULT);
 }
 
 static void worker_close_own(struct worker *w)
@@ -321,7 +357,7 @@ static void worker_close_own(struct worker *w)
     pthread_mutex_unlock(&w->mailbox_lock);
     uv_close((uv_handle_t *)&w->wheel_timer, NULL);
     uv_close((uv_handle_t *)&w->turn, NULL);
-    uv_run(&w->loop, UV_RUN_DEFAULT);
+    worker_turns(w);
 }
 
 void worker_run(struct worker *w)
@@ -332,11 +368,12 @@ void worker_run(struct worker *w)
     if (w->start != NULL)
         w->start(w, w->arg);
     do {
-        uv_run(&w->loop, UV_RUN_DEFAULT);
+        worker_turns(w);
     } while (worker_deliver(w));
     if (w->stop != NULL)
         w->stop(w);
     worker_cancel(w, &w->trim_node);
+    worker_cancel(w, &w->stop_node);
     uv_walk(&w->loop, report_handle, w);
     worker_close_own(w);
     ERR_clear_error();
@@ -382,7 +419,8 @@ struct worker *worker_start(const struct worker_options *o)
 void worker_free(struct worker *w)
 {
     if (uv_loop_close(&w->loop) != 0) {
-        /* A handle of another room is still open (reported above). Its memory may still refer to the loop: keep it. */
+        /* A handle of another room is still open (reported above), or a look-up hangs. Their memory may still refer to the loop:
+         * keep it. */
         return;
     }
     pool_destroy(&w->chunk_pool);

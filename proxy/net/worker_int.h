@@ -11,10 +11,11 @@
 #define WORKER_RECORD_MAX (16 * 1024) /* plaintext of one TLS record, RFC 8446 5.1 */
 #define WORKER_BULK_SIZE (16 * 1024 + 32)
 #define WORKER_TRIM_MS 2000
+#define WORKER_PATIENCE_MS 500 /* at the end, for look-ups of names */
 
 /* Everything but the thread. NULL with errno set. */
 struct worker *worker_make(const struct worker_options *o);
-/* Runs start, the loop until nothing but the worker's own handles is left, stop; then closes those handles. */
+/* Runs start, the loop until nothing but the worker's own handles and look-ups that hang is left, stop; then closes those handles. */
 void worker_run(struct worker *w);
 /* After worker_run. */
 void worker_free(struct worker *w);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <postern/resolve.h>
 #include <postern/tls.h>
 
 #include "command.h"
@@ -200,6 +201,11 @@ static void run_leave_directories(struct run *r)
     _exit(0);
 }
 
+static void name_hangs(void *ctx, const char *host)
+{
+    log_event(LOG_EV_NAME_HANGS, LF_STR("name", str_of(host)));
+}
+
 static void run_serve(struct run *r, const struct snapshot *s)
 {
     run_watch(r);
@@ -210,6 +216,7 @@ static void run_serve(struct run *r, const struct snapshot *s)
     uv_run(&r->loop, UV_RUN_DEFAULT);
     run_leave_directories(r);
     engine_free(r->engine);
+    r->names_hang = resolve_hanging(name_hangs, NULL) > 0;
     log_event(LOG_EV_STOPPED, LF_U64("pid", getpid()));
     log_stop();
     uv_loop_close(&r->loop);
@@ -253,5 +260,7 @@ int command_run(int argc, char **argv)
         return run_abandon(&r, s);
     run_serve(&r, s);
     snapshot_release(s);
+    if (r.names_hang)
+        _exit(0); /* exit() would wait for libuv's threads */
     return 0;
 }

@@ -16,7 +16,7 @@ struct run {
     uv_signal_t signals[5];
     unsigned signals_n;
     uv_timer_t watchdog, minute;
-    bool draining;
+    bool draining, names_hang;
 };
 
 /* Loads and checks everything that `check` checks; NULL when there is any error. */

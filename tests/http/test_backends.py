@@ -3,6 +3,7 @@ import base64
 import copy
 import hashlib
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -549,3 +550,24 @@ def test_unknown_name(shim):
             assert c.get("/sim/x").status == 503
             assert proxy.end("/sim/x", c) == (503, "no_backend")
         assert not servers(proxy)["http://nowhere.test:80"]["resolved"]
+
+
+@pytest.mark.parametrize("reloads", [0, 1])
+def test_a_name_that_hangs_does_not_hold_the_stop(shim, reloads):
+    """Nobody can take a look-up back; the process ends around it and says which one it was."""
+    addresses(shim, "127.0.0.1")
+    conf = site(["http://one.test:80"])
+    env = {"LD_PRELOAD": os.path.join(shim, "shim.so"), "SHIM_HOSTS": os.path.join(shim, "hosts"), "SHIM_DELAY_MS": "60000"}
+    with Rig(conf, env=env) as proxy:
+        for _ in range(reloads):
+            conf["backends"]["origin"]["servers"] = ["http://%s.test:80" % name for name in ("two", "three", "four", "five", "six")]
+            proxy.configure(conf)
+            assert proxy.ask("reload text").startswith("ok")
+        started = time.monotonic()
+        proxy.process.send_signal(signal.SIGTERM)
+        assert proxy.process.wait(50) == 0
+        assert time.monotonic() - started < 5
+        assert wait_until(lambda: "PO-RUN-0003" in proxy.said())
+    hang = [line for line in proxy.said().splitlines() if "PO-BACK-0009" in line]
+    assert len(hang) == 1 + reloads and any(line.endswith("name=one.test") for line in hang)  # libuv asks for two at a time
+    assert "PO-RUN-0099" not in proxy.said()

@@ -126,7 +126,7 @@ struct scene {
     unsigned changed, failed, late;
     struct resolve_result last;
     char why[100];
-    bool stop_inside, stopped;
+    bool stop_inside, stopped, hangs;
 };
 
 static void on_changed(void *ctx, const struct resolve_result *r)
@@ -393,6 +393,64 @@ static void test_many_jobs(void **state)
     net_worker_end(w);
 }
 
+static void count_host(void *ctx, const char *host)
+{
+    unsigned *n = ctx;
+
+    *n += strcmp(host, "hung.example.com") == 0;
+}
+
+static void start_hung(struct worker *w, void *arg)
+{
+    struct scene *s = arg;
+
+    s->job = resolve_start(&w->loop, "hung.example.com", 443, 60000, on_changed, on_failed, s);
+}
+
+static void stop_nothing(struct worker *w)
+{
+}
+
+static void deliver_resolve_stop(struct worker *w, struct letter *l)
+{
+    const struct scene *s = w->arg;
+
+    resolve_stop(s->job);
+    dns_hold(s->hangs);
+}
+
+/* A worker ends without the answer, and what the answer is written to stays. Answers that come in time leave nothing. */
+static void test_worker_ends_while_asking(void **state)
+{
+    for (int hangs = 0; hangs < 2; hangs++) {
+        struct scene s = {.hangs = hangs == 1};
+        struct letter l = {.deliver = deliver_resolve_stop};
+        const struct worker_options o = {
+            .rx_size = 4096, .start = start_hung, .stop = stop_nothing, .arg = &s};
+        unsigned hung = 0;
+        uint64_t began;
+
+        dns_set("192.0.2.1", 0);
+        dns_hold(true);
+        s.w = worker_start(&o);
+        assert_non_null(s.w);
+        while (!dns_waits() || resolve_hanging(count_host, &hung) == 0)
+            usleep(1000);
+        worker_post(s.w, &l);
+        worker_stop(s.w);
+        began = net_now_ms();
+        worker_join(s.w);
+        assert_true(net_now_ms() - began < WAIT_MS);
+        hung = 0;
+        assert_int_equal(resolve_hanging(count_host, &hung), hangs);
+        assert_int_equal(hung, hangs);
+        dns_hold(false);
+        while (dns_waits())
+            usleep(1000);
+        assert_int_equal(s.changed + s.failed, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +463,7 @@ int main(void)
         cmocka_unit_test(test_stopped_before_asking),
         cmocka_unit_test(test_stopped_inside),
         cmocka_unit_test(test_many_jobs),
+        cmocka_unit_test(test_worker_ends_while_asking), /* last: what hung stays in the list */
     };
 
     return cmocka_run_group_tests_name("resolve", tests, net_setup, net_teardown);
