@@ -26,7 +26,7 @@ def said(demo):
     lines = []
     for line in demo.stdout:
         lines.append(line)
-        if "Ctrl-C ends" in line:
+        if "Ctrl-C" in line:
             break
     return "".join(lines)
 
@@ -84,12 +84,16 @@ def ignore_interrupt():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def ends(number, first=None, background=False):
-    """Whether the signal ends all three programs; `first` gets what it prints. `background`: as a shell without job control starts
-    what ends in &."""
-    demo = subprocess.Popen([os.path.join(HERE, "demo"), sys.argv[1]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+def start(background=False):
+    """`background`: as a shell without job control starts what ends in &."""
+    return subprocess.Popen([os.path.join(HERE, "demo"), sys.argv[1]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True, start_new_session=True,
                             preexec_fn=ignore_interrupt if background else None)
+
+
+def ends(number, first=None, background=False):
+    """Whether the signal ends all three programs; `first` gets what it prints."""
+    demo = start(background)
     bad, left = 0, []
     try:
         text = said(demo)
@@ -108,15 +112,34 @@ def ends(number, first=None, background=False):
     return bad, status == 0 and len(left) == 3 and not stayed, status
 
 
+def both():
+    """Two that start at the same time: each in a folder of its own, each answers what it has printed."""
+    demos = [start(), start()]
+    try:
+        texts = [said(demo) for demo in demos]
+        folders = {folder for text in texts for folder in re.findall(r"(\S+)/postern\.yaml", text)}
+        lists = [[line.strip() for line in text.splitlines() if re.search("/owa/ +# no cred", line)] for text in texts]
+        answers = [answer(commands[0]) if commands else text for text, commands in zip(texts, lists)]
+    finally:
+        for demo in demos:
+            demo.send_signal(signal.SIGTERM)
+        statuses = [demo.wait(60) for demo in demos]
+    return len(folders) == 2 and statuses == [0, 0] and all("401 Unauthorized" in a for a in answers), (folders, statuses, answers)
+
+
 def main():
-    print("1..%d" % (len(WANTED) + 3))
+    print("1..%d" % (len(WANTED) + 5))
     bad, good, status = ends(signal.SIGINT, check)
     print("%sok %d - Ctrl-C ends all three programs, exit status %s" % ("" if good else "not ", len(WANTED) + 1, status))
-    for n, number in enumerate((signal.SIGTERM, signal.SIGHUP), len(WANTED) + 2):
+    for n, number in enumerate((signal.SIGTERM, signal.SIGHUP, signal.SIGINT), len(WANTED) + 2):
         _, ended, status = ends(number, background=True)
         print("%sok %d - %s ends it in the background, exit status %s" % ("" if ended else "not ", n, number.name, status))
         good = good and ended
-    return 1 if bad or not good else 0
+    two, detail = both()
+    print("%sok %d - two at once" % ("" if two else "not ", len(WANTED) + 5))
+    if not two:
+        print("# " + repr(detail))
+    return 1 if bad or not (good and two) else 0
 
 
 sys.exit(main())
