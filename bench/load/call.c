@@ -118,30 +118,29 @@ static bool start(struct call *c, const char *request, size_t n)
     return write_bytes(c, request, n) && write_pattern(c);
 }
 
-static bool open_link(struct call *c)
+static enum fault open_link(struct call *c)
 {
     struct client *client = c->client;
-    struct sockaddr_in room;
+    union address room;
     const struct entry *e = client->entry;
     c->opened = uv_hrtime();
     c->connecting = true;
     c->resuming = e->resume && client->session;
-    c->link = link_open(client->thread, (struct tls_choice){e->tls, e->certificate},
-                        e->resume ? client->session : NULL, thread_source(client->thread, &e->from, &room),
-                        &handler, c);
-    return c->link != NULL;
+    return link_open(client->thread, (struct tls_choice){e->tls, e->certificate},
+                     e->resume ? client->session : NULL, thread_source(client->thread, &e->from, &room),
+                     &handler, c, &c->link);
 }
 
 /* Keeps the request until the connection is there. */
-static bool keep(struct call *c, const char *request, size_t n)
+static enum fault keep(struct call *c, const char *request, size_t n)
 {
     c->head = malloc(n);
     if (!c->head)
-        return false;
+        return FAULT_memory;
     memcpy(c->head, request, n);
     c->head_n = n;
     c->state = CALL_HEAD;
-    return c->link || open_link(c);
+    return c->link ? FAULT_NONE : open_link(c);
 }
 
 void call_send(struct call *c, const struct ask *a, uint64_t due)
@@ -157,13 +156,15 @@ void call_send(struct call *c, const struct ask *a, uint64_t due)
     c->ask.body = NULL;
     if (a->timeout != CALL_NO_DEADLINE)
         call_deadline(c, a->timeout ? a->timeout : t->scenario->timeout);
+    enum fault why = FAULT_NONE;
     if (!n)
-        failed(c, FAULT_memory);
-    else if (c->link && c->link->open) {
-        if (!start(c, request, n))
-            failed(c, FAULT_reset);
-    } else if (!keep(c, request, n))
-        failed(c, FAULT_memory);
+        why = FAULT_memory;
+    else if (!c->link || !c->link->open)
+        why = keep(c, request, n);
+    else if (!start(c, request, n))
+        why = FAULT_reset;
+    if (why)
+        failed(c, why);
 }
 
 bool call_body(struct call *c, const void *p, size_t n)

@@ -4,6 +4,7 @@
 
 #define FAULTS(ROW)                                                                                          \
     ROW(connect, "no connection")                                                                            \
+    ROW(source, "a source address that is not this machine's")                                               \
     ROW(tls, "TLS handshake failed")                                                                         \
     ROW(not_resumed, "TLS session was not resumed")                                                          \
     ROW(reset, "connection reset")                                                                           \

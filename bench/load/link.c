@@ -1,5 +1,6 @@
 #include "link.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "load.h"
+#include "route.h"
 
 /* From linux/in.h; netinet/in.h of older C libraries has no name for it. */
 #ifndef IP_BIND_ADDRESS_NO_PORT
@@ -248,40 +250,78 @@ static void connected(uv_connect_t *request, int status)
     l->on->on_open(l);
 }
 
-/* Many connections of one source address: the port is chosen by connect, when the whole four-tuple is known. */
-static bool bind_source(uv_tcp_t *tcp, const struct sockaddr *source)
+static enum fault bind_address(const struct thread *t, int fd, const union address *source)
 {
-    int one = 1, fd = socket(source->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-    if (bind(fd, source, sizeof(struct sockaddr_in)) == 0 && uv_tcp_open(tcp, fd) == 0)
-        return true;
-    close(fd);
-    return false;
+    int one = 1;
+    if (bind(fd, &source->any, address_len(source)) == 0)
+        return FAULT_NONE;
+    if (errno != EADDRNOTAVAIL)
+        return FAULT_memory;
+    /* IPv6 refuses an address that is this machine's by a local route alone, unless told not to look. */
+    if (source->any.sa_family == AF_INET6 && route_is_local(t->kernel, source) &&
+        setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof one) == 0 &&
+        bind(fd, &source->any, address_len(source)) == 0)
+        return FAULT_NONE;
+    return FAULT_source;
 }
 
-struct link *link_open(struct thread *t, struct tls_choice tls, SSL_SESSION *resume,
-                       const struct sockaddr *source, const struct link_handler *on, void *user)
+/* Many connections of one source address: the port is chosen by connect, when the whole four-tuple is known. Both
+ * families have this option at the level of IPv4. */
+static enum fault bind_source(struct link *l, const union address *source)
+{
+    int one = 1, fd = socket(source->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return FAULT_memory;
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+    enum fault why = bind_address(l->thread, fd, source);
+    if (!why && uv_tcp_open(&l->tcp, fd) == 0)
+        return FAULT_NONE;
+    close(fd);
+    if (why == FAULT_source)
+        stats_bad_source(&l->thread->stats, source);
+    return why ? why : FAULT_memory;
+}
+
+static enum fault begin(struct link *l, struct tls_choice tls, SSL_SESSION *resume,
+                        const union address *source)
+{
+    const struct scenario *s = l->thread->scenario;
+    enum fault why = source ? bind_source(l, source) : FAULT_NONE;
+    if (why)
+        return why;
+    if (s->https && !tls_start(l, tls, resume))
+        return FAULT_memory;
+    const union address *to = scenario_target(s, source ? source->any.sa_family : AF_UNSPEC);
+    int failed = uv_tcp_connect(&l->connect, &l->tcp, &to->any, connected);
+    /* no port left, and what is no matter of the network */
+    bool ours = failed == UV_EADDRNOTAVAIL || failed == UV_EAGAIN || failed == UV_ENOMEM ||
+                failed == UV_ENOBUFS || failed == UV_EMFILE || failed == UV_ENFILE;
+    return !failed ? FAULT_NONE : ours ? FAULT_memory : FAULT_connect;
+}
+
+enum fault link_open(struct thread *t, struct tls_choice tls, SSL_SESSION *resume,
+                     const union address *source, const struct link_handler *on, void *user,
+                     struct link **ret)
 {
     struct link *l = calloc(1, sizeof *l);
+    *ret = NULL;
     if (!l)
-        return NULL;
+        return FAULT_memory;
     if (uv_tcp_init(&t->loop, &l->tcp) != 0) {
         free(l);
-        return NULL;
+        return FAULT_memory;
     }
     l->thread = t;
     l->on = on;
     l->user = user;
     l->tcp.data = l->connect.data = l;
     t->stats.open++;
-    if ((source && !bind_source(&l->tcp, source)) || (t->scenario->https && !tls_start(l, tls, resume)) ||
-        uv_tcp_connect(&l->connect, &l->tcp, (const struct sockaddr *)&t->scenario->to, connected) != 0) {
+    enum fault why = begin(l, tls, resume, source);
+    if (why)
         link_close(l);
-        return NULL;
-    }
-    return l;
+    else
+        *ret = l;
+    return why;
 }
 
 /* --- writing and closing --- */

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <uv.h>
 #include "fault.h"
+#include "sources.h"
 
 struct thread;
 struct link;
@@ -52,9 +53,10 @@ struct link {
 };
 
 /* Connects to the scenario's target, from `source` (NULL: any). `resume` may be NULL; it stays the caller's.
- * NULL when there is no socket or memory; otherwise on_open or on_fail follows, never before return. */
-struct link *link_open(struct thread *t, struct tls_choice tls, SSL_SESSION *resume,
-                       const struct sockaddr *source, const struct link_handler *on, void *user);
+ * Returns why there is no link; without a fault on_open or on_fail follows, never before return. */
+enum fault link_open(struct thread *t, struct tls_choice tls, SSL_SESSION *resume,
+                     const union address *source, const struct link_handler *on, void *user,
+                     struct link **ret);
 /* Takes everything; what the socket does not take at once is queued. false: the link has failed, on_fail does not follow. */
 bool link_write(struct link *l, const void *p, size_t n);
 /* With close_notify, where the peer may still want it. NULL is allowed. */

@@ -80,6 +80,7 @@ struct thread {
     SSL_CTX *tls[TLS_VERSION_COUNT][TLS_CERTIFICATE_COUNT];
     char *rx, *plain, *tx;
     size_t tx_n;
+    int kernel; /* route.h; 0: none yet */
     uint64_t random, tag;
     atomic_int *phase;
     bool recording, closed;
@@ -102,7 +103,7 @@ uint64_t thread_random(struct thread *t, struct span s);
 void thread_arm(struct thread *t, struct wheel_node *n, uint64_t after_ms, void (*fire)(struct wheel_node *));
 void thread_cancel(struct thread *t, struct wheel_node *n);
 /* The next address of the range, in `room`, or NULL. */
-const struct sockaddr *thread_source(struct thread *t, const struct sources *from, struct sockaddr_in *room);
+const union address *thread_source(struct thread *t, const struct sources *from, union address *room);
 
 /* client.c */
 bool clients_make(struct thread *t);

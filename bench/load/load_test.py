@@ -52,19 +52,49 @@ class Server:
         self.process.stdout.close()
 
 
-class Load(unittest.TestCase):
+class Peers:
+    """A server that answers everything, until the end of the block, and keeps the addresses that asked."""
+
+    def __init__(self, host, port=0):
+        self.addresses = []
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.listener = socket.create_server((host, port), family=family, backlog=256)
+        self.port = self.listener.getsockname()[1]
+        self.url = "http://%s:%d" % ("[%s]" % host if ":" in host else host, self.port)
+        self.thread = threading.Thread(target=self.serve)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.listener.close()
+
+    def serve(self):
+        while True:
+            try:
+                peer, address = self.listener.accept()
+            except OSError:
+                return
+            self.addresses.append(address[0])
+            with peer:
+                tag = re.search(rb"X-Load-Tag: \w+", peer.recv(65536))
+                if tag:
+                    peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n%s\r\n\r\nok" % tag.group(0))
+
+
+class Runs(unittest.TestCase):
+    """What every test of the load generator needs."""
+
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
-        cls.certs = os.path.join(cls.folder.name, "certs")
-        subprocess.run([MAKE_CERTS, cls.certs], check=True, stdout=subprocess.DEVNULL)
 
     @classmethod
     def tearDownClass(cls):
         cls.folder.cleanup()
-
-    def tls(self):
-        return ["--tls", os.path.join(self.certs, "san-ecdsa.pem"), os.path.join(self.certs, "san-ecdsa.key")]
 
     def start(self, url, mix, *options, top=""):
         path = os.path.join(self.folder.name, "scenario.yaml")
@@ -76,7 +106,9 @@ class Load(unittest.TestCase):
                                 stderr=subprocess.STDOUT, text=True)
 
     def run_load(self, url, mix, *options, status=0, top=""):
-        process = self.start(url, mix, *options, top=top)
+        return self.ended(self.start(url, mix, *options, top=top), status)
+
+    def ended(self, process, status):
         self.output = process.communicate()[0]
         self.assertEqual(process.returncode, status, self.output)
         with open(self.result, encoding="utf-8") as text:
@@ -84,6 +116,25 @@ class Load(unittest.TestCase):
 
     def of(self, result, entry, operation):
         return next(o for o in result["operations"] if (o["entry"], o["operation"]) == (entry, operation))
+
+    def refused(self, target, sources, text):
+        path = os.path.join(self.folder.name, "refused.yaml")
+        with open(path, "w", encoding="ascii") as out:
+            out.write("target: '%s'\nmix:\n  - {kind: request, clients: 1, sources: '%s'}\n" % (target, sources))
+        done = subprocess.run([LOAD, "--check", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        self.assertEqual(done.returncode, 2, sources)
+        self.assertEqual(done.stdout, "%s:3:%d: error: %s\n" % (path, 42, text))
+
+
+class Load(Runs):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.certs = os.path.join(cls.folder.name, "certs")
+        subprocess.run([MAKE_CERTS, cls.certs], check=True, stdout=subprocess.DEVNULL)
+
+    def tls(self):
+        return ["--tls", os.path.join(self.certs, "san-ecdsa.pem"), os.path.join(self.certs, "san-ecdsa.key")]
 
     def all_kinds(self, url):
         result = self.run_load(url, ALL, "--duration", "%dms" % (2500 * SLOW), top="warm_up: 100ms\nramp_up: 100ms")
@@ -275,8 +326,38 @@ class Load(unittest.TestCase):
         self.assertEqual((o["done"], list(o["errors"])), (0, ["order"]))
 
     def test_sources(self):
-        with Server("--no-auth", "--control", "127.0.0.1:0") as server:
-            self.run_load(server.url, "  - {kind: handshake, clients: 2}", top="sources: 127.0.9.0/29")
+        mix = "  - {kind: handshake, clients: 2, size: 0, think: 5ms}"
+        for host, sources, seen in (("127.0.0.1", "127.0.9.0/29", ["127.0.9.%d" % n for n in range(1, 7)]),
+                                    ("127.0.0.1", "127.0.9.254-127.0.10.1", ["127.0.9.254", "127.0.9.255", "127.0.10.0", "127.0.10.1"]),
+                                    ("::1", "::1", ["::1"]), ("::1", "::1/128", ["::1"]), ("::1", "::1-::1", ["::1"])):
+            with Peers(host) as peers:
+                self.run_load(peers.url, mix, "--threads", "2", "--set", "sources=" + sources)
+            self.assertEqual(set(peers.addresses), set(seen), sources)
+            with Peers(host) as peers:
+                self.run_load(peers.url, mix.replace("clients: 2", "clients: 1"), "--set", "sources=" + sources)
+            self.assertEqual(peers.addresses[:len(seen)], seen, "in turn")
+
+    def test_sources_with_tls(self):
+        with Server("--no-auth", "--listen", "[::1]:0", *self.tls()) as server:
+            result = self.run_load(server.url, "  - {kind: handshake, clients: 2}", top="sources: ::1")
+        self.assertGreater(result["connections"]["opened"], 2)
+
+    def test_sources_that_cannot_be_used(self):
+        four, six = "http://127.0.0.1:1", "http://[::1]:1"
+        for target, sources, text in (
+                (four, "203.0.113.7", "`sources`: 203.0.113.7 is not this machine's; if it is nobody else's: ip route add local 203.0.113.7/32 dev lo"),
+                (four, "203.0.113.7/24", "`sources`: 203.0.113.1 is not this machine's; if the prefix is nobody else's: ip route add local 203.0.113.0/24 dev lo"),
+                (four, "203.0.113.7-203.0.113.9", "`sources`: 203.0.113.7 is not this machine's; if it is nobody else's: ip route add local 203.0.113.7/32 dev lo"),
+                (six, "2001:db8::7", "`sources`: 2001:db8::7 is not this machine's; if it is nobody else's: ip -6 route add local 2001:db8::7/128 dev lo"),
+                (six, "2001:db8:7::/48", "`sources`: 2001:db8:7::1 is not this machine's; if the prefix is nobody else's: ip -6 route add local 2001:db8:7::/48 dev lo"),
+                (six, "::1-::3", "`sources`: ::2 is not this machine's; if it is nobody else's: ip -6 route add local ::2/128 dev lo"),
+                (four, "::1", "`sources` are IPv6, but `target` (127.0.0.1) has no IPv6 address"),
+                (six, "127.0.0.0/8", "`sources` are IPv4, but `target` (::1) has no IPv4 address"),
+                ("http://203.0.113.7:1", "127.0.0.1", "`sources`: from 127.0.0.1 only this machine can be reached, and `target` (203.0.113.7) is another"),
+                ("http://[2001:db8::7]:1", "::1", "`sources`: from ::1 only this machine can be reached, and `target` (2001:db8::7) is another"),
+                (six, "::1-127.0.0.1", "`sources` is `::1-127.0.0.1`: ::1 is IPv6 and 127.0.0.1 is IPv4: give two addresses of one family"),
+                (six, "fe80::1%lo", "`sources` is `fe80::1%lo`: zones (%) are not taken: give addresses that are valid without one")):
+            self.refused(target, sources, text)
 
     def test_examples(self):
         """Each scenario that is installed, smaller and shorter, with nothing wrong."""
@@ -457,7 +538,7 @@ class Load(unittest.TestCase):
                             (":9:41:", "`heartbeat` is `10ms`: give a time: 200ms, 30s, 5m, 1h, from 1s to 24h"),
                             (":10:5:", "owa has nothing to do: give `clients` or `rate`, here or at the top"),
                             (":11:27:", "`rate` is `1-2`: give a number per second"), (":12:41:", "`status` is `99`"),
-                            (":13:26:", "`clients` is a list or map"), (":14:10:", "203.0.113.7: Cannot assign requested address"),
+                            (":13:26:", "`clients` is a list or map"), (":14:10:", "203.0.113.7 is not this machine's"),
                             (":15:14:", "/nowhere: ")):
             self.assertTrue(any(place in line and text in line for line in done.stdout.splitlines()), (place, text, done.stdout))
         self.assertEqual(len(done.stdout.splitlines()), 14, done.stdout)

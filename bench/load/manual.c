@@ -67,6 +67,23 @@ static const char scenarios[] =
     "(what is counted), and, after all connections have closed,\n"
     ".B settle\n"
     "(until memory is looked at for the last time).\n"
+    ".PP\n"
+    "Connections come from any address of this machine, or from those of\n"
+    ".B sources\n"
+    "in turn: an address, a prefix or a range, in IPv4 or IPv6. A prefix stands for all its addresses but the first and the last.\n"
+    "At most 16,777,216 addresses can be given: a /8, or a /104 of IPv6. Since limits count IPv6 by /64, a prefix of /40 to /63\n"
+    "stands for one address in each /64 of it. All must be this machine's, and be routed back to it from the server:\n"
+    ".PP\n"
+    ".EX\n"
+    "    ip route add local 10.20.0.0/16 dev lo\n"
+    "    ip \\-6 route add local 2001:db8:20::/48 dev lo\n"
+    ".EE\n"
+    ".PP\n"
+    "Where\n"
+    ".B target\n"
+    "is a name with addresses of both families, a connection goes to the first of the family that it comes from; without\n"
+    ".BR sources ,\n"
+    "to the system's first choice of all.\n"
     ".SS The top of the file\n";
 
 static const char end[] =

@@ -79,7 +79,8 @@ static const struct option options[] = {
         "instead of user and password: file of lines NAME:PASSWORD, shared out to the clients in turn"),
     TOP(tags, T_FLAG, "true", 0, 0,
         "number each request (X-Load-Tag); the simulated server repeats the number, and an answer with another is an error"),
-    TOP(sources, T_TEXT, NULL, 0, 0, "addresses to connect from, in turn: 127.0.1.0/24"),
+    TOP(sources, T_TEXT, NULL, 0, 0,
+        "addresses to connect from, in turn: one, a prefix (127.0.1.0/24) or a range (2001:db8::5-2001:db8::60)"),
     {OPTION_TOP, "mix", T_ANY, 0, NULL, 0, 0, NULL, "list of kinds of client, below"},
 
     {OPTION_MIX, "kind", T_ANY, 0, NULL, 0, 0, NULL, "what the clients do, below"},

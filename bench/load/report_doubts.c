@@ -16,6 +16,19 @@ static void measured_to_the_end(const struct run *r, void (*each)(const char *te
     }
 }
 
+static void sources_bound(const struct run *r, void (*each)(const char *text, void *arg), void *arg)
+{
+    char text[256], address[INET6_ADDRSTRLEN];
+    const union address *bad = &r->total.bad_source;
+    if (bad->any.sa_family == AF_UNSPEC)
+        return;
+    snprintf(
+        text, sizeof text,
+        "No connection could be made from %s, which is in `sources`: it is not this machine's, or no longer.",
+        address_text(bad, address));
+    each(text, arg);
+}
+
 void report_doubts(const struct run *r, void (*each)(const char *text, void *arg), void *arg)
 {
     const struct scenario *s = r->scenario;
@@ -24,6 +37,7 @@ void report_doubts(const struct run *r, void (*each)(const char *text, void *arg
     if (r->interrupted)
         each("It was interrupted before its time was over.", arg);
     measured_to_the_end(r, each, arg);
+    sources_bound(r, each, arg);
     if (cores > BUSY * (double)s->threads) {
         snprintf(
             text, sizeof text,

@@ -5,12 +5,11 @@
 #ifndef LOAD_SCENARIO_H
 #define LOAD_SCENARIO_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include "link.h"
+#include "sources.h"
 
 #define ENTRIES_MAX 64
 
@@ -25,12 +24,6 @@ struct span {
 #define STATUSES_MAX 6
 struct statuses {
     unsigned n, of[STATUSES_MAX];
-};
-
-/* IPv4 addresses that connections come from, in turn; n 0: any. */
-struct sources {
-    struct sockaddr_in first;
-    uint64_t n;
 };
 
 struct credential {
@@ -69,7 +62,7 @@ struct scenario {
     bool https;
     const char *host; /* Host and SNI */
     const char *address;
-    struct sockaddr_storage to;
+    union address to[2]; /* one of each family, the system's first choice first; AF_UNSPEC: there is none */
     const char *trust;
     struct sources from;
     uint64_t threads, clients;
@@ -100,6 +93,8 @@ struct overrides {
 /* NULL, and every error on stderr as file:line:column, when it cannot be used. */
 struct scenario *scenario_load(const char *file, const struct overrides *o);
 void scenario_free(struct scenario *s);
+/* Where to connect from an address of this family; AF_UNSPEC: from any. NULL when the target has none of it. */
+const union address *scenario_target(const struct scenario *s, int family);
 /* The user of a client, by its number among those of its entry. `name` is never empty; returns false, and leaves
  * `password` alone, where the scenario gives no credentials. */
 bool scenario_user(const struct scenario *s, uint64_t number, char *name, size_t name_size, char *password,

@@ -10,7 +10,7 @@
 /* scenario_net.c: where to connect, and from where */
 void scenario_resolve(struct option_reader *r, struct scenario *s, const struct conf_node *at,
                       const char *target);
-/* What `map` says of them, in `text`. */
+/* scenario_sources.c: what `map` says of them, in `text`. */
 void scenario_sources(struct option_reader *r, const struct scenario *s, const struct conf_node *map,
                       const char *text, struct sources *ret);
 

@@ -40,6 +40,7 @@ void stats_merge(struct stats *to, const struct stats *from)
     to->waiting += from->waiting;
     if (from->late_max > to->late_max)
         to->late_max = from->late_max;
+    stats_bad_source(to, &from->bad_source);
 }
 
 void stats_done(struct stats *s, unsigned op, bool recording, uint64_t due, uint64_t sent, uint64_t end)
@@ -60,6 +61,12 @@ void stats_fault(struct stats *s, unsigned op, bool recording, enum fault f)
     s->now[op].faults++;
     if (recording)
         s->ops[op].faults[f]++;
+}
+
+void stats_bad_source(struct stats *s, const union address *a)
+{
+    if (s->bad_source.any.sa_family == AF_UNSPEC)
+        s->bad_source = *a;
 }
 
 uint64_t stats_errors(const struct op_stats *o)

@@ -44,6 +44,7 @@ struct stats {
     uint64_t opened, resumed, open;
     uint64_t late_max,
         waiting; /* open loop: ns that a session began late though a client was free; without one */
+    union address bad_source; /* the first that could not be bound; AF_UNSPEC: none */
     struct second *second;
     unsigned round;
 };
@@ -53,6 +54,7 @@ void stats_free(struct stats *s);
 void stats_merge(struct stats *to, const struct stats *from);
 void stats_done(struct stats *s, unsigned op, bool recording, uint64_t due, uint64_t sent, uint64_t end);
 void stats_fault(struct stats *s, unsigned op, bool recording, enum fault f);
+void stats_bad_source(struct stats *s, const union address *a);
 uint64_t stats_errors(const struct op_stats *o);
 /* The thread's part of a second, when it was asked for. */
 void stats_hand_over(struct stats *s);

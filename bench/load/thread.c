@@ -1,9 +1,10 @@
 /* thread: one loop with its clients, deadlines, and the phases it goes through. */
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 #include "load.h"
+#include "route.h"
 
 void thread_arm(struct thread *t, struct wheel_node *n, uint64_t after_ms, void (*fire)(struct wheel_node *))
 {
@@ -31,14 +32,12 @@ uint64_t thread_random(struct thread *t, struct span s)
     return s.max <= s.min ? s.min : s.min + next_random(t) % (s.max - s.min + 1);
 }
 
-const struct sockaddr *thread_source(struct thread *t, const struct sources *from, struct sockaddr_in *room)
+const union address *thread_source(struct thread *t, const struct sources *from, union address *room)
 {
     if (!from->n)
         return NULL;
-    *room = from->first;
-    uint64_t n = (t->sources_used++ * t->scenario->threads + t->index) % from->n;
-    room->sin_addr.s_addr = htonl(ntohl(room->sin_addr.s_addr) + (uint32_t)n);
-    return (const struct sockaddr *)room;
+    *room = sources_at(from, (t->sources_used++ * t->scenario->threads + t->index) % from->n);
+    return room;
 }
 
 static void tick(uv_timer_t *timer)
@@ -78,6 +77,7 @@ bool thread_init(struct thread *t, unsigned index, const struct scenario *s, ato
     t->index = index;
     t->scenario = s;
     t->phase = phase;
+    t->kernel = route_open();
     t->rx = malloc(RX_SIZE);
     t->plain = malloc(RECORD);
     t->tx = malloc(TX_SIZE);
@@ -135,6 +135,8 @@ void thread_free(struct thread *t)
     clients_free(t);
     stats_free(&t->stats);
     link_tls_free(t);
+    if (t->kernel > 0)
+        close(t->kernel);
     free(t->rx);
     free(t->plain);
     free(t->tx);
