@@ -167,36 +167,6 @@ static bool is_good_name(struct str s)
     return true;
 }
 
-static void set_where(struct conf_apply *a, enum conf_section section, struct str name)
-{
-    snprintf(a->where, sizeof a->where, "%s.%.*s", conf_sections[section].name, STR_ARG(name));
-}
-
-/* A map of named objects; ret_list receives pointer and count. The name and the mark are written by position.
- */
-static void *apply_named(struct conf_apply *a, const struct conf_node *root, enum conf_section section,
-                         size_t mark_offset, size_t *ret_n)
-{
-    const struct conf_node *map = section_node(a, root, section, CONF_MAP);
-    size_t size = conf_sections[section].size, i = 0;
-    char *v = map ? conf_take(a, map->n * size) : NULL;
-    if (!v)
-        return NULL;
-    for (const struct conf_node *n = map->first; n; n = n->next, i++) {
-        struct conf_mark mark = mark_of(n);
-        struct str name = conf_take_str(a, n->key);
-        memcpy(v + i * size, &name, sizeof name);
-        memcpy(v + i * size + mark_offset, &mark, sizeof mark);
-        set_where(a, section, n->key);
-        if (!is_good_name(n->key))
-            conf_finding_add(a->findings, CONF_ERROR, mark,
-                             "`%.*s` cannot be a name: letters, digits, `_`, `-` and `.`", STR_ARG(n->key));
-        apply_entry(a, section, n, NULL, v + i * size);
-    }
-    *ret_n = i;
-    return v;
-}
-
 static void *apply_list(struct conf_apply *a, const struct conf_node *root, enum conf_section section,
                         size_t mark_offset, size_t *ret_n)
 {
@@ -222,84 +192,67 @@ static size_t presets_count(enum conf_section section)
     return n;
 }
 
-/* A map whose entries are changes to presets, and objects of the site's own. */
-struct preset_map {
+/* A map whose entries are changes to presets, and objects of the site's own. The name comes first in every object; the rest
+ * that the options do not set is written by position. */
+struct named {
     enum conf_section section;
-    size_t mark_offset, preset_offset;
+    size_t mark_offset, preset_offset; /* of sections without presets: 0 */
     const struct conf_node *map;
     char *v;
     size_t n;
 };
 
-static void apply_preset(struct conf_apply *a, struct preset_map *m, const struct conf_preset *p)
+static char *named_begin(struct conf_apply *a, struct named *m, struct str name, struct conf_mark mark)
 {
-    char *object = m->v + m->n++ * conf_sections[m->section].size;
-    const struct conf_node *n = conf_node_find(m->map, str_of(p->name));
-    struct str name = str_of(p->name);
-    struct conf_mark mark = n ? mark_of(n) : (struct conf_mark){0};
+    const struct conf_section_info *info = &conf_sections[m->section];
+    char *object = m->v + m->n++ * info->size;
     memcpy(object, &name, sizeof name);
     memcpy(object + m->mark_offset, &mark, sizeof mark);
+    snprintf(a->where, sizeof a->where, "%s.%.*s", info->name, STR_ARG(name));
+    return object;
+}
+
+static void apply_preset(struct conf_apply *a, struct named *m, const struct conf_preset *p)
+{
+    struct str name = str_of(p->name);
+    const struct conf_node *n = conf_node_find(m->map, name);
+    struct conf_mark mark = n ? mark_of(n) : (struct conf_mark){0};
+    char *object = named_begin(a, m, name, mark);
     *(bool *)(object + m->preset_offset) = true;
-    set_where(a, m->section, name);
     if (n)
         apply_entry(a, m->section, n, p, object);
     else
         apply_object(a, m->section, NULL, p, mark, object);
 }
 
-static void apply_own(struct conf_apply *a, struct preset_map *m, const struct conf_node *n)
+static void apply_own(struct conf_apply *a, struct named *m, const struct conf_node *n)
 {
-    char *object = m->v + m->n++ * conf_sections[m->section].size;
-    struct str name = conf_take_str(a, n->key);
-    struct conf_mark mark = mark_of(n);
-    memcpy(object, &name, sizeof name);
-    memcpy(object + m->mark_offset, &mark, sizeof mark);
-    set_where(a, m->section, n->key);
+    char *object = named_begin(a, m, conf_take_str(a, n->key), mark_of(n));
     if (!is_good_name(n->key))
-        conf_finding_add(a->findings, CONF_ERROR, mark,
+        conf_finding_add(a->findings, CONF_ERROR, mark_of(n),
                          "`%.*s` cannot be a name: letters, digits, `_`, `-` and `.`", STR_ARG(n->key));
     apply_entry(a, m->section, n, NULL, object);
 }
 
-static void *apply_with_presets(struct conf_apply *a, const struct conf_node *root, struct preset_map *m,
-                                size_t *ret_n)
+static void *apply_named(struct conf_apply *a, const struct conf_node *root, struct named m, size_t *ret_n)
 {
-    m->map = section_node(a, root, m->section, CONF_MAP);
-    m->v =
-        conf_take(a, (presets_count(m->section) + (m->map ? m->map->n : 0)) * conf_sections[m->section].size);
-    if (!m->v)
+    m.map = section_node(a, root, m.section, CONF_MAP);
+    m.v = conf_take(a, (presets_count(m.section) + (m.map ? m.map->n : 0)) * conf_sections[m.section].size);
+    if (!m.v)
         return NULL;
     for (size_t i = 0; i < conf_presets_n; i++)
-        if (conf_presets[i].section == m->section)
-            apply_preset(a, m, &conf_presets[i]);
-    for (const struct conf_node *n = m->map ? m->map->first : NULL; n; n = n->next)
-        if (!conf_preset_named(m->section, n->key))
-            apply_own(a, m, n);
-    *ret_n = m->n;
-    return m->v;
+        if (conf_presets[i].section == m.section)
+            apply_preset(a, &m, &conf_presets[i]);
+    for (const struct conf_node *n = m.map ? m.map->first : NULL; n; n = n->next)
+        if (!conf_preset_named(m.section, n->key))
+            apply_own(a, &m, n);
+    *ret_n = m.n;
+    return m.v;
 }
 
-static void apply_services(struct conf_apply *a, const struct conf_node *root)
-{
-    struct preset_map m = {CONF_SECTION_service,
-                           offsetof(struct conf_service, mark),
-                           offsetof(struct conf_service, preset),
-                           NULL,
-                           NULL,
-                           0};
-    a->s->services = apply_with_presets(a, root, &m, &a->s->services_n);
-}
-
-static void apply_rules(struct conf_apply *a, const struct conf_node *root)
-{
-    struct preset_map m = {CONF_SECTION_rule,
-                           offsetof(struct conf_rule, mark),
-                           offsetof(struct conf_rule, preset),
-                           NULL,
-                           NULL,
-                           0};
-    a->s->rules = apply_with_presets(a, root, &m, &a->s->rules_n);
-}
+#define NAMED(section, type) ((struct named){CONF_SECTION_##section, offsetof(type, mark), 0, NULL, NULL, 0})
+#define WITH_PRESETS(section, type)                                                                          \
+    ((struct named){CONF_SECTION_##section, offsetof(type, mark), offsetof(type, preset), NULL, NULL, 0})
 
 void conf_apply_root(struct conf_apply *a, const struct conf_node *root)
 {
@@ -311,14 +264,11 @@ void conf_apply_root(struct conf_apply *a, const struct conf_node *root)
     apply_single(a, root, CONF_SECTION_http, &s->http);
     apply_single(a, root, CONF_SECTION_log, &s->log);
     apply_single(a, root, CONF_SECTION_guard, &s->guard);
-    s->certificates = apply_named(a, root, CONF_SECTION_certificate, offsetof(struct conf_certificate, mark),
-                                  &s->certificates_n);
-    s->backends =
-        apply_named(a, root, CONF_SECTION_backend, offsetof(struct conf_backend, mark), &s->backends_n);
-    s->directories = apply_named(a, root, CONF_SECTION_directory, offsetof(struct conf_directory, mark),
-                                 &s->directories_n);
-    apply_services(a, root);
-    apply_rules(a, root);
+    s->certificates = apply_named(a, root, NAMED(certificate, struct conf_certificate), &s->certificates_n);
+    s->backends = apply_named(a, root, NAMED(backend, struct conf_backend), &s->backends_n);
+    s->directories = apply_named(a, root, NAMED(directory, struct conf_directory), &s->directories_n);
+    s->services = apply_named(a, root, WITH_PRESETS(service, struct conf_service), &s->services_n);
+    s->rules = apply_named(a, root, WITH_PRESETS(rule, struct conf_rule), &s->rules_n);
     s->listeners =
         apply_list(a, root, CONF_SECTION_listener, offsetof(struct conf_listener, mark), &s->listeners_n);
     s->publish =
