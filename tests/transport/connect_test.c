@@ -8,6 +8,7 @@
 #include "../unit/net/net_fixture.h"
 
 static struct test_certificate certificate;
+static const struct test_want want = {.name = "be", .san = "DNS:be.example"};
 
 struct scene {
     struct worker *w;
@@ -18,18 +19,6 @@ struct scene {
     struct probe probe;
     struct peer peer;
 };
-
-static int group_setup(void **state)
-{
-    certificate_new(&certificate, &(struct test_want){.name = "be", .san = "DNS:be.example"});
-    return net_setup(state);
-}
-
-static int group_teardown(void **state)
-{
-    certificate_end(&certificate);
-    return net_teardown(state);
-}
 
 static void scene_begin(struct scene *s, bool tls)
 {
@@ -281,5 +270,5 @@ int main(void)
         cmocka_unit_test(test_answer_before_reset),
     };
 
-    return cmocka_run_group_tests_name("connect", tests, group_setup, group_teardown);
+    return net_run("connect", tests, sizeof(tests) / sizeof(tests[0]), &want, &certificate, 1);
 }

@@ -11,20 +11,7 @@ struct run {
 };
 
 static struct test_certificate certificate;
-
-static int group_setup(void **state)
-{
-    int r = net_setup(state); /* first: OpenSSL's memory is taken over before it allocates any */
-
-    certificate_new(&certificate, &(struct test_want){.name = "transport", .san = "DNS:transport.example"});
-    return r;
-}
-
-static int group_teardown(void **state)
-{
-    certificate_end(&certificate);
-    return net_teardown(state);
-}
+static const struct test_want want = {.name = "transport", .san = "DNS:transport.example"};
 
 static void scene_open(struct scene *s)
 {
@@ -85,7 +72,7 @@ int transport_run(const char *group, const struct transport_test *tests, size_t 
             k++;
         }
     }
-    failed = _cmocka_run_group_tests(group, all, k, group_setup, group_teardown);
+    failed = net_run(group, all, k, &want, &certificate, 1);
     free(all);
     free(runs);
     free(names);

@@ -93,3 +93,36 @@ void certificate_end(struct test_certificate *c)
     free(c->chain_pem);
     free(c->key_pem);
 }
+
+/* ---- a group of tests with its certificates ---- */
+
+static struct {
+    const struct test_want *wants;
+    struct test_certificate *v;
+    size_t n;
+} group;
+
+static int group_setup(void **state)
+{
+    int r = net_setup(state); /* first: OpenSSL's memory is taken over before it allocates any */
+
+    for (size_t i = 0; i < group.n; i++)
+        certificate_new(&group.v[i], &group.wants[i]);
+    return r;
+}
+
+static int group_teardown(void **state)
+{
+    for (size_t i = 0; i < group.n; i++)
+        certificate_end(&group.v[i]);
+    return net_teardown(state);
+}
+
+int net_run(const char *name, const struct CMUnitTest *tests, size_t n, const struct test_want *wants,
+            struct test_certificate *certificates, size_t wanted)
+{
+    group.wants = wants;
+    group.v = certificates;
+    group.n = wanted;
+    return _cmocka_run_group_tests(name, tests, n, group_setup, group_teardown);
+}

@@ -123,6 +123,9 @@ struct test_want {
 };
 void certificate_new(struct test_certificate *c, const struct test_want *want);
 void certificate_end(struct test_certificate *c);
+/* The tests as a group, with what net_setup does and `wanted` certificates. */
+int net_run(const char *group, const struct CMUnitTest *tests, size_t n, const struct test_want *wants,
+            struct test_certificate *certificates, size_t wanted);
 
 /* ---- both kinds of TLS ---- */
 /* A listener with these certificates. */

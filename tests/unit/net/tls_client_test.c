@@ -44,20 +44,6 @@ static const struct test_want wants[COUNT] = {
     [ALONE] = {.name = "x", .san = "DNS:cas1.example.com"},
 };
 
-static int group_setup(void **state)
-{
-    for (int i = 0; i < COUNT; i++)
-        certificate_new(&certificates[i], &wants[i]);
-    return net_setup(state);
-}
-
-static int group_teardown(void **state)
-{
-    for (int i = 0; i < COUNT; i++)
-        certificate_end(&certificates[i]);
-    return net_teardown(state);
-}
-
 /* ---- one backend ---- */
 
 struct scene {
@@ -601,5 +587,5 @@ int main(void)
         cmocka_unit_test(test_unusable),
     };
 
-    return cmocka_run_group_tests_name("tls_client", tests, group_setup, group_teardown);
+    return net_run("tls_client", tests, sizeof(tests) / sizeof(tests[0]), wants, certificates, COUNT);
 }

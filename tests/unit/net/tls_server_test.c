@@ -30,20 +30,6 @@ static const struct test_want wants[COUNT] = {
                  .issuer = &certificates[ROOT]},
 };
 
-static int group_setup(void **state)
-{
-    for (int i = 0; i < COUNT; i++)
-        certificate_new(&certificates[i], &wants[i]);
-    return net_setup(state);
-}
-
-static int group_teardown(void **state)
-{
-    for (int i = 0; i < COUNT; i++)
-        certificate_end(&certificates[i]);
-    return net_teardown(state);
-}
-
 /* ---- one handshake ---- */
 
 struct scene {
@@ -532,5 +518,5 @@ int main(void)
         cmocka_unit_test(test_unusable),      cmocka_unit_test(test_passphrase),
     };
 
-    return cmocka_run_group_tests_name("tls_server", tests, group_setup, group_teardown);
+    return net_run("tls_server", tests, sizeof(tests) / sizeof(tests[0]), wants, certificates, COUNT);
 }

@@ -6,25 +6,14 @@
 
 #define HOUR UINT64_C(3600000)
 
-static struct test_certificate root, mail, other;
+enum { ROOT, MAIL, OTHER, COUNT };
+static struct test_certificate certificates[COUNT];
 
-static int group_setup(void **state)
-{
-    certificate_new(&root, &(struct test_want){.name = "root", .authority = true});
-    certificate_new(&mail,
-                    &(struct test_want){.name = "mail", .san = "DNS:mail.example.com", .issuer = &root});
-    certificate_new(&other,
-                    &(struct test_want){.name = "other", .san = "DNS:other.example.com", .issuer = &root});
-    return net_setup(state);
-}
-
-static int group_teardown(void **state)
-{
-    certificate_end(&root);
-    certificate_end(&mail);
-    certificate_end(&other);
-    return net_teardown(state);
-}
+static const struct test_want wants[COUNT] = {
+    [ROOT] = {.name = "root", .authority = true},
+    [MAIL] = {.name = "mail", .san = "DNS:mail.example.com", .issuer = &certificates[ROOT]},
+    [OTHER] = {.name = "other", .san = "DNS:other.example.com", .issuer = &certificates[ROOT]},
+};
 
 struct place {
     struct worker *w;
@@ -34,7 +23,7 @@ struct place {
 
 static void place_begin(struct place *p, enum conf_tls tls, struct tls_tickets *tickets)
 {
-    const struct test_certificate *list[] = {&mail, &other};
+    const struct test_certificate *list[] = {&certificates[MAIL], &certificates[OTHER]};
 
     p->w = net_worker();
     p->tls = net_tls_server(p->w, &p->conf, tls, tickets, list, 2);
@@ -82,7 +71,7 @@ static SSL_SESSION *visit(struct place *p, SSL_CTX *client, const char *sni, SSL
 
 static SSL_CTX *client_of(int version)
 {
-    SSL_CTX *c = net_client_ctx(&root);
+    SSL_CTX *c = net_client_ctx(&certificates[ROOT]);
 
     SSL_CTX_set_min_proto_version(c, version);
     SSL_CTX_set_max_proto_version(c, version);
@@ -256,5 +245,5 @@ int main(void)
         cmocka_unit_test(test_keys_gone),       cmocka_unit_test(test_other_name),
     };
 
-    return cmocka_run_group_tests_name("tls_sessions", tests, group_setup, group_teardown);
+    return net_run("tls_sessions", tests, sizeof(tests) / sizeof(tests[0]), wants, certificates, COUNT);
 }
