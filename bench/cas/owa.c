@@ -4,7 +4,7 @@
 #include <openssl/evp.h>
 #include "cas.h"
 
-#define BLOCK 16384
+#define BLOCK 65536
 
 static char block[BLOCK];
 

@@ -140,6 +140,14 @@ def cpu_model():
         return platform.machine()
 
 
+def congestion_control():
+    try:
+        with open("/proc/sys/net/ipv4/tcp_congestion_control", encoding="ascii") as text:
+            return text.read().strip()
+    except OSError:
+        return "?"
+
+
 def version(*command):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     m = re.search(r"\d+\.\d+\.\d+\S*", done.stdout)
@@ -156,8 +164,9 @@ class Report:
             "%s comparison, %d round%s of %s each, %s, %.0f s in all" % (
                 "Full" if self.options.full else "Quick", self.options.rounds, "" if self.options.rounds == 1 else "s",
                 self.options.duration, time.strftime("%Y-%m-%d"), self.seconds),
-            "%s, %d cores seen; proxy on %d, load generator and backend on %d; Linux %s" % (
-                cpu_model(), os.cpu_count(), len(self.place.proxy_cores), len(self.place.load_cores), platform.release().split("-")[0]),
+            "%s, %d cores seen; proxy on %d, load generator and backend on %d; Linux %s, TCP %s" % (
+                cpu_model(), os.cpu_count(), len(self.place.proxy_cores), len(self.place.load_cores), platform.release().split("-")[0],
+                congestion_control()),
             "nginx %s, HAProxy %s, OpenSSL %s" % (version("nginx", "-v"), version("haproxy", "-v"), version("openssl", "version")),
         ]
 

@@ -163,6 +163,22 @@ static bool session_is_used_up(const struct session *s)
     return l->requests_per_connection > 0 && s->requests >= l->requests_per_connection;
 }
 
+/* A body that is long, and that a backend takes, is read in larger pieces: fewer writes, each a wake-up of the server. Never
+ * before: what nobody has let in yet may hold no more than client_buffer. */
+static void session_widen(struct session *s)
+{
+    const struct conf_limits *l = &session_conf(s)->limits;
+
+    if (s->txn != NULL && s->txn->req == TXN_REQ_FLOWS && s->txn->body_seen > l->client_buffer &&
+        l->backend_buffer > l->client_buffer)
+        stream_set_burst(&s->stream, (uint32_t)l->backend_buffer);
+}
+
+static void session_narrow(struct session *s)
+{
+    stream_set_burst(&s->stream, (uint32_t)session_conf(s)->limits.client_buffer);
+}
+
 static void session_event(struct session *s, enum h1_event e, struct str body)
 {
     struct txn *t = s->txn;
@@ -177,8 +193,10 @@ static void session_event(struct session *s, enum h1_event e, struct str body)
         break;
     case H1_BODY:
         txn_request_body(t, body);
+        session_widen(s);
         break;
     case H1_END:
+        session_narrow(s);
         txn_request_end(t);
         break;
     case H1_BAD:
@@ -439,7 +457,7 @@ static void session_secure(struct session *s, const char *first, size_t n)
         session_close(s);
         return;
     }
-    stream_set_burst(&s->stream, (uint32_t)l->client_buffer);
+    session_narrow(s);
     stream_set_high_mark(&s->stream, (uint32_t)l->client_buffer);
     session_set_pace(s, l->read_rate);
     worker_arm(session_worker(s), &s->deadline, l->handshake_timeout, session_deadline);

@@ -2,6 +2,7 @@
 say of themselves when all is over.
 """
 import base64
+import contextlib
 import copy
 import json
 import os
@@ -246,6 +247,20 @@ class Rpc:
 
     def __exit__(self, *a):
         self.close()
+
+
+@contextlib.contextmanager
+def full_server():
+    """The URL of a server whose queue is full: it answers no SYN."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(server.getsockname())
+        yield "http://127.0.0.1:%d" % server.getsockname()[1]
 
 
 def in_threads(n, work, *args):

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from harness import SLOW, Client, Origin, answer, certs, server_context, wait_until
-from rig import Cas, Rig, Rpc, ntlm, site
+from rig import Cas, Rig, Rpc, full_server, ntlm, site
 
 AUTH = ("Authorization", "Basic YTph")
 
@@ -297,24 +297,16 @@ def test_no_rpc_is_sent_twice():
 def test_connect_timeout():
     """A server whose queue is full answers no SYN; and one that accepts but never speaks TLS."""
     times = "%dms" % (600 * SLOW)
-    with socket.socket() as full, socket.socket() as mute:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        fill = [socket.socket() for _ in range(4)]
-        for s in fill:
-            s.setblocking(False)
-            s.connect_ex(full.getsockname())
+    with full_server() as full, socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen(16)
-        for url in "http://127.0.0.1:%d" % full.getsockname()[1], "https://127.0.0.1:%d" % mute.getsockname()[1]:
+        for url in full, "https://127.0.0.1:%d" % mute.getsockname()[1]:
             with Rig(site([url], backend={"connect_timeout": times})) as proxy:
                 with Client(proxy) as c:
                     assert c.get("/sim/x").status == 504
                     assert proxy.end("/sim/x", c) == (504, "backend_connect_timeout")
                     assert proxy.line("/sim/x", c)["duration_ms"] < 5000 * SLOW
                 proxy.quiet()
-        for s in fill:
-            s.close()
 
 
 def test_most_connections():

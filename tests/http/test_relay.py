@@ -1,16 +1,18 @@
 """What is relayed: at once, both ways, in full, in bounded memory. No timing is asserted: where "at once" matters the other side does
 not go on before the byte has arrived.
 """
+import contextlib
 import hashlib
 import os
 import queue
+import signal
 import socket
 import threading
 import time
 
 import pytest
 from harness import SLOW, Client, Origin, Proxy, answer, config, server_context, wait_until
-from rig import Cas, Rig, Rpc, in_threads, site
+from rig import Cas, Rig, Rpc, full_server, in_threads, site
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -362,6 +364,22 @@ def test_slow_reader_gets_it_all(backend_tls):
         assert digest.digest() == data.digest()
 
 
+def push_until_stuck(clients, piece=b"a" * 65536):
+    """Sends as much as is taken; how much that was, in all."""
+    sent = [0]
+    for client in clients:
+        client.sock.setblocking(False)
+
+    def push():
+        for client in clients:
+            try:
+                sent[0] += client.sock.send(piece)
+            except OSError:
+                pass
+        return sent[0]
+    return settled(push)
+
+
 def test_slow_backend_stops_the_client():
     """It takes nothing of a large upload: the client is stopped, and Postern holds no more than its buffers."""
     taken = threading.Event()
@@ -373,20 +391,44 @@ def test_slow_backend_stops_the_client():
         before = proxy.memory_kb()
         with Client(proxy) as client:
             client.send(head("POST", 100 * MIB, EWS))
-            client.sock.setblocking(False)
-            sent = [0]
-
-            def push():
-                try:
-                    sent[0] += client.sock.send(b"a" * 65536)
-                except OSError:
-                    pass
-                return sent[0]
-            settled(push)
+            sent = push_until_stuck([client])
             if SLOW == 1:
                 assert proxy.memory_kb() - before < 4096
-            assert sent[0] < 30 * MIB
+            assert sent < 30 * MIB
             taken.set()
+
+
+def swallow(request, wire, sock):
+    left = int(request.get("Content-Length")) - len(wire.buffer)
+    wire.buffer = b""
+    while left:
+        left -= len(sock.recv(min(left, MIB)))
+    return answer(200)
+
+
+def test_body_that_nobody_takes_yet_is_held_in_small():
+    """A long body that a backend takes is read in larger pieces; the next one on the same connection, for which there is no
+    backend yet, waits in client_buffer all the same."""
+    clients_n = 8
+    mail, full_host = "mail.example.com", "autodiscover.example.com"
+    with Origin(swallow, read_body=False) as origin, full_server() as full:
+        conf = site([origin.url], limits={"backend_buffer": "1M"})
+        conf["backends"]["full"] = dict(conf["backends"]["origin"], servers=[full], connect_timeout="60s")
+        conf["publish"].append(dict(conf["publish"][0], hosts=[full_host], to="full"))
+        with Rig(conf) as proxy, contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(Client(proxy, host=mail, sni="127.0.0.1")) for _ in range(clients_n)]
+            for client in clients:
+                client.request("POST", EWS, body=bytes(30 * MIB))
+                assert client.response().status == 200
+            before = settled(proxy.memory_kb)
+            proxy.process.send_signal(signal.SIGSTOP)  # so that all of it is there when it reads
+            for client in clients:
+                client.send(head("POST", 100 * MIB, EWS).replace(mail.encode(), full_host.encode()))
+            push_until_stuck(clients)
+            proxy.process.send_signal(signal.SIGCONT)
+            push_until_stuck(clients)
+            if SLOW == 1:
+                assert proxy.memory_kb() - before < clients_n * 72, "client_buffer is 64 KB"
 
 
 # ---- large bodies, whole
