@@ -224,9 +224,9 @@ static bool tls_start(struct link *l, struct tls_choice tls, SSL_SESSION *resume
     SSL_set_bio(l->ssl, bio, bio);
     SSL_set_app_data(l->ssl, l);
     SSL_set_connect_state(l->ssl);
-    if (s->host && SSL_set_tlsext_host_name(l->ssl, s->host) != 1)
+    if (!s->peer_is_address && SSL_set_tlsext_host_name(l->ssl, s->peer) != 1)
         return false;
-    if (s->trust && SSL_set1_host(l->ssl, s->host ? s->host : s->address) != 1)
+    if (s->trust && SSL_set1_host(l->ssl, s->peer) != 1)
         return false;
     return !resume || SSL_set_session(l->ssl, resume) == 1;
 }

@@ -7,6 +7,7 @@ import pty
 import re
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import tempfile
@@ -53,14 +54,14 @@ class Server:
 
 
 class Peers:
-    """A server that answers everything, until the end of the block, and keeps the addresses that asked."""
+    """A server that answers everything, until the end of the block, and keeps the addresses that asked and the hosts asked for."""
 
-    def __init__(self, host, port=0):
-        self.addresses = []
+    def __init__(self, host, port=0, context=None):
+        self.addresses, self.hosts, self.context = [], [], context
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.listener = socket.create_server((host, port), family=family, backlog=256)
         self.port = self.listener.getsockname()[1]
-        self.url = "http://%s:%d" % ("[%s]" % host if ":" in host else host, self.port)
+        self.url = "%s://%s:%d" % ("https" if context else "http", "[%s]" % host if ":" in host else host, self.port)
         self.thread = threading.Thread(target=self.serve)
 
     def __enter__(self):
@@ -79,10 +80,19 @@ class Peers:
             except OSError:
                 return
             self.addresses.append(address[0])
-            with peer:
-                tag = re.search(rb"X-Load-Tag: \w+", peer.recv(65536))
-                if tag:
-                    peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n%s\r\n\r\nok" % tag.group(0))
+            try:
+                with self.context.wrap_socket(peer, server_side=True) if self.context else peer as peer:
+                    self.answer(peer)
+            except OSError: # the client went away
+                pass
+
+    def answer(self, peer):
+        asked = re.search(rb"Host: (\S+)\r\n(?:.*\r\n)*(X-Load-Tag: \w+)", peer.recv(65536))
+        if asked:
+            self.hosts.append(asked.group(1).decode())
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n%s\r\n\r\nok" % asked.group(2))
+            if self.context:
+                peer.unwrap()
 
 
 class Runs(unittest.TestCase):
@@ -182,6 +192,27 @@ class Load(Runs):
             self.run_load(server.url, "  - {kind: request, clients: 1}")
             result = self.run_load(server.url, "  - {kind: request, clients: 1}", top=trust, status=1)
         self.assertIn("tls", self.of(result, "request", "connect")["errors"])
+
+    def test_an_address_as_name(self):
+        """Host has the brackets of an IPv6 address; SNI has no addresses at all (RFC 6066 3); the certificate is for the address."""
+        def hello(tls, name, context):
+            seen.append(name)
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.tls()[1:])
+        context.sni_callback = hello
+        path = os.path.join(self.folder.name, "address.yaml")
+        for address, host, sni, field in (("127.0.0.1", None, None, "127.0.0.1"), ("::1", None, None, "[::1]"), ("::1", "::1", None, "[::1]"),
+                                          ("127.0.0.1", "[::1]", None, "[::1]"), ("::1", "mail.example.com", "mail.example.com", "mail.example.com"),
+                                          ("127.0.0.1", "wrong.example.com", "wrong.example.com", None), ("127.0.0.1", "192.0.2.7", None, None)):
+            seen = []
+            with Peers(address, context=context) as peers:
+                with open(path, "w", encoding="ascii") as out:
+                    out.write("target: %s\ntrust: %s/root.pem\nduration: 200ms\n" % (peers.url, self.certs))
+                    out.write("%smix:\n  - {kind: handshake, clients: 1, size: 0, think: 20ms}\n" % ("host: '%s'\n" % host if host else ""))
+                done = subprocess.run([LOAD, "--quiet", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+            self.assertEqual((done.returncode, set(seen)), (0 if field else 1, {sni}), done.stdout)
+            self.assertEqual(set(peers.hosts), {field} if field else set(), (address, host))
 
     def test_credentials(self):
         names = "user: person%\npassword: secret%\nusers: 2"

@@ -60,7 +60,7 @@ struct option {
 
 static const struct option options[] = {
     TOP(target, T_TEXT, NULL, 0, 0, "https://HOST:PORT or http://HOST:PORT: where to connect"),
-    TOP(host, T_TEXT, NULL, 0, 0, "Host field and SNI; default: the target's"),
+    TOP(host, T_TEXT, NULL, 0, 0, "Host field, and where it is a name SNI; default: the target's"),
     TOP(trust, T_TEXT, NULL, 0, 0, "PEM file of authorities; with it certificate and name are verified"),
     TOP(threads, T_NUMBER, "1", 1, 256, "loops, each on a thread of its own"),
     TOP(clients, T_NUMBER, "0", 0, MANY, "clients in all, shared out by weight"),

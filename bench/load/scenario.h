@@ -60,7 +60,9 @@ struct scenario {
     const char *name;
     const char *target, *sources; /* as written */
     bool https;
-    const char *host; /* Host and SNI */
+    const char *host;     /* as in Host: an IPv6 address has brackets */
+    const char *peer;     /* whom the certificate is to name: without brackets */
+    bool peer_is_address; /* which SNI never carries (RFC 6066 3) */
     const char *address;
     union address to[2]; /* one of each family, the system's first choice first; AF_UNSPEC: there is none */
     const char *trust;

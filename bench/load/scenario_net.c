@@ -58,6 +58,23 @@ static int look_up(struct scenario *s, const char *host, const char *port)
     return scenario_target(s, AF_UNSPEC) ? 0 : failed;
 }
 
+/* The zone of an address is nobody else's business. */
+static void name_peer(struct option_reader *r, struct scenario *s)
+{
+    char bracketed[INET6_ADDRSTRLEN + 2];
+    struct str name = str_of(s->host ? s->host : s->address), zone = name, bare = name;
+    if (name.n > 2 && name.p[0] == '[' && name.p[name.n - 1] == ']')
+        zone = name = (struct str){name.p + 1, name.n - 2};
+    str_next(&zone, '%', &bare);
+    s->peer_is_address = conf_is_literal(bare);
+    s->peer = conf_copy(r->memory, s->peer_is_address ? bare : name).p;
+    if (s->peer_is_address && memchr(bare.p, ':', bare.n)) {
+        snprintf(bracketed, sizeof bracketed, "[%.*s]", STR_ARG(bare));
+        s->host = conf_copy(r->memory, str_of(bracketed)).p;
+    } else if (!s->host)
+        s->host = s->peer;
+}
+
 void scenario_resolve(struct option_reader *r, struct scenario *s, const struct conf_node *at,
                       const char *target)
 {
@@ -77,6 +94,5 @@ void scenario_resolve(struct option_reader *r, struct scenario *s, const struct 
         return;
     }
     s->address = conf_copy(r->memory, str_of(host)).p;
-    if (!s->host)
-        s->host = s->address;
+    name_peer(r, s);
 }
