@@ -73,6 +73,7 @@ class Cas:
             assert code == 0, "postern-cas ended with %d" % code
 
 
+AUTH = ("Authorization", "Basic YTph")
 # `sim` reaches the faults of postern-cas and whatever a scripted origin likes to do.
 SIM = {"paths": ["/sim"], "methods": ["GET", "HEAD", "POST", "PUT"], "body_limit": 0}
 PRESETS = ["owa", "activesync", "outlook_anywhere", "ews", "oab", "mapi"]
@@ -95,6 +96,13 @@ def site(servers, workers=1, limits=None, backend=None, sim=None, **top):
     }
     conf.update(copy.deepcopy(top))
     return conf
+
+
+def site_of_sim(servers, times, **more):
+    """site() with /owa in `sim` as well: these times hold for all but Outlook Anywhere."""
+    return site(servers, sim=dict({"paths": ["/sim", "/owa"]}, **times),
+                publish=[{"hosts": ["mail.example.com"], "to": "origin", "authenticate": "none", "services": ["sim", "outlook_anywhere"]}],
+                **more)
 
 
 class Rig(Proxy):
@@ -152,6 +160,9 @@ class Rig(Proxy):
                 name, _, value = line.rpartition(" ")
                 out[name] = int(float(value))
         return out
+
+    def ended(self, reason):
+        return self.metrics()['postern_ended_total{reason="%s"}' % reason]
 
     def quiet(self, idle=True, seconds=10.0):
         """Waits until nobody is served and nothing is held; returns the metrics. idle=False: no idle backend connection."""
@@ -317,9 +328,9 @@ class Load:
             n += 1
             try:
                 if (i + n) % 3 == 0:
-                    c.request("POST", "/owa/sink", [("Authorization", "Basic YTph")], body=b"x" * 5000)
+                    c.request("POST", "/owa/sink", [AUTH], body=b"x" * 5000)
                 else:
-                    c.request("GET", self.path, [("Authorization", "Basic YTph")])
+                    c.request("GET", self.path, [AUTH])
                 r = c.response()
             except (OSError, EOFError) as e:
                 self.fail("request %d: %r" % (n, e))

@@ -13,9 +13,7 @@ import time
 import pytest
 
 from harness import SLOW, Client, Origin, answer, certs, server_context, wait_until
-from rig import Cas, Rig, Rpc, full_server, ntlm, site
-
-AUTH = ("Authorization", "Basic YTph")
+from rig import AUTH, Cas, Rig, Rpc, full_server, ntlm, site
 
 
 def named(name, **kw):

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from harness import SLOW, Client, Origin, answer, wait_until
-from rig import Cas, Rig, settle, site
+from rig import AUTH, Rig, settle, site_of_sim
 
 # Short, so that each test takes a second; those that must not fire are far away.
 LIMITS = {"handshake_timeout": "600ms", "head_timeout": "700ms", "keepalive_timeout": "1500ms", "write_timeout": "1s",
@@ -20,23 +20,9 @@ def stretched(times):
 
 
 @pytest.fixture(scope="module")
-def cas():
-    with Cas() as c:
-        yield c
-
-
-@pytest.fixture(scope="module")
 def proxy(cas):
-    with Rig(site([cas.url], limits=stretched(LIMITS), sim=stretched(TIMES),
-                  services={"sim": dict({"paths": ["/sim", "/owa"], "methods": ["GET", "HEAD", "POST", "PUT"],
-                                         "body_limit": 0}, **stretched(TIMES))},
-                  publish=[{"hosts": ["mail.example.com"], "to": "origin", "authenticate": "none",
-                            "services": ["sim", "outlook_anywhere"]}])) as p:
+    with Rig(site_of_sim([cas.url], stretched(TIMES), limits=stretched(LIMITS))) as p:
         yield p
-
-
-def ended(proxy, reason):
-    return proxy.metrics()['postern_ended_total{reason="%s"}' % reason]
 
 
 def tcp(proxy):
@@ -53,28 +39,28 @@ def eof(s):
 
 @pytest.mark.parametrize("first", [b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"], ids=["silent", "half-hello"])
 def test_handshake(proxy, first):
-    before = ended(proxy, "handshake_timeout")
+    before = proxy.ended("handshake_timeout")
     with tcp(proxy) as s:
         s.sendall(first)
         assert eof(s)
-    assert wait_until(lambda: ended(proxy, "handshake_timeout") == before + 1)
+    assert wait_until(lambda: proxy.ended("handshake_timeout") == before + 1)
     proxy.quiet()
 
 
 def test_no_first_request(proxy):
-    before = ended(proxy, "idle_timeout")
+    before = proxy.ended("idle_timeout")
     with Client(proxy) as c:
         assert settle(c) == (b"", "end")
-    assert wait_until(lambda: ended(proxy, "idle_timeout") == before + 1)
+    assert wait_until(lambda: proxy.ended("idle_timeout") == before + 1)
     proxy.quiet()
 
 
 def test_no_next_request(proxy):
-    before = ended(proxy, "idle_timeout")
+    before = proxy.ended("idle_timeout")
     with Client(proxy) as c:
         assert c.get("/sim/204").status == 204
         assert settle(c) == (b"", "end")
-    assert wait_until(lambda: ended(proxy, "idle_timeout") == before + 1)
+    assert wait_until(lambda: proxy.ended("idle_timeout") == before + 1)
     proxy.quiet()
 
 
@@ -105,7 +91,7 @@ def test_head(proxy, first, drip):
 
 def test_body(proxy):
     with Client(proxy) as c:
-        c.request("POST", "/owa/sink", [("Content-Length", "1000"), ("Authorization", "Basic YTph")])
+        c.request("POST", "/owa/sink", [("Content-Length", "1000"), AUTH])
         c.send(b"x" * 100)
         assert c.response().status == 408
         assert settle(c)[1] == "end"
@@ -115,7 +101,7 @@ def test_body(proxy):
 
 def test_slow_body_is_no_stalled_body(proxy):
     with Client(proxy) as c:
-        c.request("POST", "/owa/sink", [("Content-Length", "8"), ("Authorization", "Basic YTph")])
+        c.request("POST", "/owa/sink", [("Content-Length", "8"), AUTH])
         for _ in range(8):
             time.sleep(0.3)
             c.send(b"x")
@@ -134,7 +120,7 @@ def test_stalled_answer(proxy):
 def test_client_that_does_not_read(proxy):
     before = proxy.memory_kb()
     with Client(proxy) as c:
-        c.request("GET", "/owa/bytes?size=100000000", [("Authorization", "Basic YTph")])
+        c.request("GET", "/owa/bytes?size=100000000", [AUTH])
         assert proxy.end("/owa/bytes", c) == (200, "client_timeout")
         if SLOW == 1:
             assert proxy.memory_kb() < before + 2000
@@ -221,7 +207,7 @@ def test_slow_reader_gets_the_last_answer(proxy):
     """A client that reads slowly, but reads: its answer is whole although the connection closes after it."""
     with Client(proxy) as c:
         c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
-        c.request("GET", "/owa/bytes?size=6000000", [("Authorization", "Basic YTph"), ("Connection", "close")])
+        c.request("GET", "/owa/bytes?size=6000000", [AUTH, ("Connection", "close")])
         time.sleep(0.2)
         head = c.wire.until(b"\r\n\r\n")
         got = len(c.wire.buffer)

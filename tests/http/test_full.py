@@ -5,15 +5,7 @@ import ssl
 import pytest
 
 from harness import SLOW, Client, wait_until
-from rig import Cas, Rig, in_threads, site
-
-AUTH = ("Authorization", "Basic YTph")
-
-
-@pytest.fixture(scope="module")
-def cas():
-    with Cas() as c:
-        yield c
+from rig import AUTH, Cas, Rig, in_threads, site
 
 
 def turned_away(proxy):

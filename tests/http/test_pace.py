@@ -6,38 +6,25 @@ import time
 import pytest
 
 from harness import SLOW, Client, Origin, answer, wait_until
-from rig import Cas, Rig, Rpc, settle, site
+from rig import AUTH, Cas, Rig, Rpc, settle, site_of_sim
 
 GRACE = 1.0 * SLOW
-AUTH = ("Authorization", "Basic YTph")
 BODY_RATE, READ_RATE = int(2000 / SLOW), int(20000 / SLOW)
 
 
 def paced(url, **limits):
     """Only the pace ends anything: all other limits are far away."""
     times = {"body_rate": BODY_RATE, "read_rate": READ_RATE, "body_timeout": "60s", "idle_timeout": "60s"}
-    return site([url], limits=dict({"rate_grace": "%dms" % (1000 * GRACE), "read_rate": READ_RATE, "client_buffer": "16k",
-                                    "backend_buffer": "16k", "write_timeout": "60s", "keepalive_timeout": "60s"}, **limits),
-                services={"sim": dict({"paths": ["/sim", "/owa"], "methods": ["GET", "HEAD", "POST", "PUT"], "body_limit": 0}, **times),
-                          "outlook_anywhere": {"body_rate": BODY_RATE, "read_rate": READ_RATE}},
-                publish=[{"hosts": ["mail.example.com"], "to": "origin", "authenticate": "none",
-                          "services": ["sim", "outlook_anywhere"]}])
-
-
-@pytest.fixture(scope="module")
-def cas():
-    with Cas() as c:
-        yield c
+    conf = site_of_sim([url], times, limits=dict({"rate_grace": "%dms" % (1000 * GRACE), "read_rate": READ_RATE, "client_buffer": "16k",
+                                                  "backend_buffer": "16k", "write_timeout": "60s", "keepalive_timeout": "60s"}, **limits))
+    conf["services"]["outlook_anywhere"] = {"body_rate": BODY_RATE, "read_rate": READ_RATE}
+    return conf
 
 
 @pytest.fixture(scope="module")
 def proxy(cas):
     with Rig(paced(cas.url)) as p:
         yield p
-
-
-def ended(proxy, reason):
-    return proxy.metrics()['postern_ended_total{reason="%s"}' % reason]
 
 
 # ---- bodies ----
@@ -132,7 +119,7 @@ def test_channels_have_no_pace(proxy):
 
 @pytest.mark.parametrize("read", [0, 300])
 def test_slow_reader(proxy, read):
-    before, memory = ended(proxy, "client_slow_read"), proxy.memory_kb()
+    before, memory = proxy.ended("client_slow_read"), proxy.memory_kb()
     with Client(proxy, window=4096) as c:
         c.request("GET", "/owa/bytes?size=100000000", [AUTH])
         started = time.monotonic()
@@ -140,7 +127,7 @@ def test_slow_reader(proxy, read):
         def gone():
             if read:
                 c.sock.recv(read)
-            return ended(proxy, "client_slow_read") > before
+            return proxy.ended("client_slow_read") > before
         try:
             assert wait_until(gone, 20, 0.2)
         except OSError:
@@ -214,20 +201,20 @@ def test_last_answer_that_nobody_takes(channel):
                 assert proxy.end(path, c) == (200, "ok")
                 assert proxy.metrics()["postern_connections_open"] == 1
                 c.sock.recv(1)
-                assert wait_until(lambda: ended(proxy, "client_slow_read") == 1, 20)
+                assert wait_until(lambda: proxy.ended("client_slow_read") == 1, 20)
             proxy.quiet()
 
 
 def test_own_answers_that_nobody_takes(proxy):
     """Refusals are taken at limits.read_rate; the connection has no request in progress then."""
-    before = ended(proxy, "client_slow_read")
+    before = proxy.ended("client_slow_read")
     with Client(proxy, window=4096) as c:
         c.sock.settimeout(0.5 * SLOW)
         request = b"GET /not/published HTTP/1.1\r\nHost: mail.example.com\r\n\r\n" * 500
         with pytest.raises(OSError):
             for _ in range(20000):
                 c.send(request)
-        assert wait_until(lambda: ended(proxy, "client_slow_read") == before + 1, 20)
+        assert wait_until(lambda: proxy.ended("client_slow_read") == before + 1, 20)
     proxy.quiet()
 
 

@@ -10,12 +10,6 @@ from harness import SLOW, Client, client_context, free_port, wait_until
 from rig import Cas, Load, Rig, Rpc, ntlm, site
 
 
-@pytest.fixture(scope="module")
-def cas():
-    with Cas() as c:
-        yield c
-
-
 @pytest.fixture
 def proxy(cas):
     with Rig(site([cas.url])) as p:

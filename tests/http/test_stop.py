@@ -13,16 +13,9 @@ import time
 import pytest
 
 from harness import SLOW, Client, Origin, certs, client_context, wait_until
-from rig import Cas, Load, Rig, Rpc, ntlm, settle, site
+from rig import AUTH, Load, Rig, Rpc, ntlm, settle, site
 
-AUTH = ("Authorization", "Basic YTph")
 PING = "/Microsoft-Server-ActiveSync?Cmd=Ping&User=a&DeviceId=b&DeviceType=c&Heartbeat=%d"
-
-
-@pytest.fixture(scope="module")
-def cas():
-    with Cas() as c:
-        yield c
 
 
 def ends(proxy, seconds, code=0):
