@@ -162,9 +162,9 @@ def with_affinity(three, kind, **backend):
 
 
 def test_affinity_by_user(three):
-    with Rig(with_affinity(three, "user"), ) as proxy:
+    with Rig(with_affinity(three, "user")) as proxy:
         at = {}
-        for user in ["user%d" % i for i in range(12)] * 3:
+        for user in ["user%d" % i for i in range(50)] * 2:  # so many that chance leaves no server out
             field = ("Authorization", "Basic " + base64.b64encode(("%s:x" % user).encode()).decode())
             with Client(proxy) as c:
                 at.setdefault(user, set()).add(who(c, fields=[field]))
