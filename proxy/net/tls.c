@@ -398,7 +398,9 @@ void tls_notify(struct stream *s)
 
     s->flags |= STREAM_NOTIFIED;
     tls_errors_expect_none("SSL_shutdown");
+    tls_memory_sealed();
     SSL_shutdown(t->ssl); /* only its own half: the answer is not waited for (RFC 8446 6.1) */
+    tls_memory_filled(NULL);
     tls_errors_drop();
     tls_flush(t);
 }
