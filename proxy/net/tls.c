@@ -207,6 +207,26 @@ bool tls_pending(const struct stream *s)
     return SSL_pending(s->tls->ssl) > 0;
 }
 
+/* Emptied, not freed: the SSL keeps its reference to the end of the connection. */
+static void key_forget(EVP_PKEY *key)
+{
+    EVP_PKEY_set_type(key, EVP_PKEY_get_base_id(key));
+    EVP_PKEY_free(key);
+}
+
+/* OpenSSL keeps both sides' ephemeral keys, for whoever asks, as long as the connection lasts. Nothing needs them once the
+ * secrets are derived, and whoever finds ours in memory a day later could derive them again (RFC 8446 appendix E.1.2). */
+static void tls_forget_exchange(SSL *ssl)
+{
+    EVP_PKEY *key;
+
+    if (SSL_get_tmp_key(ssl, &key) == 1)
+        key_forget(key);
+    if (SSL_get_peer_tmp_key(ssl, &key) == 1)
+        key_forget(key);
+    tls_errors_drop(); /* of a type that only a provider knows, which is then none */
+}
+
 static void tls_handshake(struct tls *t)
 {
     int r, e;
@@ -216,6 +236,8 @@ static void tls_handshake(struct tls *t)
     r = SSL_do_handshake(t->ssl);
     tls_memory_filled(NULL);
     e = tls_result(t, r);
+    if (r == 1)
+        tls_forget_exchange(t->ssl);
     if (tls_flush(t) < 0)
         return;
     if (r == 1)

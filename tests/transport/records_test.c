@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 
+#include "../../proxy/net/tls_conn.h"
 #include "transport.h"
 
 /* ---- somebody in the middle ---- */
@@ -277,6 +278,35 @@ static void test_renegotiation(struct scene *s)
     peer_read(s->w, &s->peer, &c, 1);
 }
 
+static bool has_private_half(EVP_PKEY *key)
+{
+    unsigned char half[64];
+    size_t n = sizeof(half);
+    bool has = EVP_PKEY_get_raw_private_key(key, half, &n) == 1;
+
+    ERR_clear_error();
+    return has;
+}
+
+static void test_ephemeral_keys_are_forgotten(struct scene *s)
+{
+    EVP_PKEY *key;
+
+    if (s->over->version == TLS1_3_VERSION) {
+        /* so would the server's be, were it left to OpenSSL */
+        assert_int_equal(SSL_get_tmp_key(s->peer.ssl, &key), 1);
+        assert_true(has_private_half(key));
+        EVP_PKEY_free(key);
+    }
+    if (SSL_get_tmp_key(s->probe.s.tls->ssl, &key) == 1) {
+        assert_false(has_private_half(key));
+        EVP_PKEY_free(key);
+    }
+    ERR_clear_error();
+    peer_write(s->w, &s->peer, "x", 1);
+    assert_true(probe_want(s->w, &s->probe, 1));
+}
+
 /* ---- records that carry next to nothing ---- */
 
 #define TINY_MAX 16384
@@ -426,6 +456,7 @@ int main(void)
         {"key updates while blocked", test_key_updates_while_blocked, true},
         {"key update flood", test_key_update_flood, true},
         {"renegotiation", test_renegotiation, true},
+        {"ephemeral keys are forgotten", test_ephemeral_keys_are_forgotten, true},
         {"tiny records", test_tiny_records, true},
         {"tiny records between others", test_tiny_records_between_others, true},
         {"a spoilt record", test_spoilt_record, true},
