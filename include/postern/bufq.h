@@ -6,6 +6,7 @@
 #define POSTERN_BUFQ_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/uio.h>
 #include <postern/pool.h>
 
@@ -14,12 +15,12 @@ struct bufq_chunk;
 struct bufq {
     struct pool *chunks;
     struct bufq_chunk *head, *tail;
-    size_t len;
-    bool secret; /* chunks are cleansed before they are given back; set by the owner */
+    uint32_t len; /* private: bufq_len() */
+    bool secret;  /* chunks are cleansed before they are given back; set by the owner */
 };
 
 void bufq_init(struct bufq *q, struct pool *chunks);
-/* All or nothing; false without memory. */
+/* All or nothing; false without memory, or when it would hold 4 GB. */
 bool bufq_append(struct bufq *q, const void *data, size_t n);
 /* Up to `max` spans from the front; returns how many. They stay valid until the queue is changed. */
 int bufq_peek(const struct bufq *q, struct iovec *iov, int max);

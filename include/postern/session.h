@@ -37,20 +37,20 @@ struct session {
     struct wheel_node deadline;   /* handshake, head, keep-alive */
     struct backend_conn *bound;   /* parked or in use: connection-bound authentication */
     union session_address peer;   /* the client's address, from the PROXY header where one is trusted */
-    struct guard_memo memo;       /* of who signed in here last */
+    uint32_t requests;
+    struct guard_memo memo;                   /* of who signed in here last */
     struct client_identity *certificate;      /* as judged for that publication; NULL: nobody has asked */
     const struct conf_publish *certified_for; /* its publication; NULL: judge again */
     uint64_t certified_ms;
     struct flood_entry *source; /* counted; NULL: trusted, or no limit */
     uint64_t id;
-    uint32_t requests;
+    char *proxy_header; /* partial PROXY header, while it is awaited */
+    uint16_t proxy_used;
     uint16_t listener; /* index in the configuration */
     bool open;         /* handshake done */
     bool eof;          /* the client has ended its side */
     bool closing;
-    bool feeding;       /* session_parse is on the stack */
-    char *proxy_header; /* partial PROXY header, while it is awaited */
-    uint16_t proxy_used;
+    bool feeding; /* session_parse is on the stack */
 };
 
 /* The listener's on_connection for TLS listeners: true when it took the connection. */

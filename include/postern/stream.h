@@ -66,9 +66,9 @@ struct stream {
     uint32_t linger_ms, patience_ms; /* of stream_finish */
     uint32_t taken;                  /* of stream_moved */
     uint32_t pace_rate, pace_grace;  /* of stream_set_pace */
-    struct stream_pace *pace;        /* while the peer is slow to take what is queued */
     enum reason fail_reason;         /* to be told in the next turn */
     const char *fail_text;           /* static */
+    struct stream_pace *pace;        /* while the peer is slow to take what is queued */
     struct worker_task task;
     struct wheel_node linger;
 };

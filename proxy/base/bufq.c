@@ -68,6 +68,8 @@ bool bufq_append(struct bufq *q, const void *data, size_t n)
 
     if (n == 0)
         return true;
+    if (n > UINT32_MAX - q->len)
+        return false;
     if (!chunks_reserve(q, n, &more))
         return false;
     c = q->tail;
@@ -75,7 +77,7 @@ bool bufq_append(struct bufq *q, const void *data, size_t n)
         c->next = more;
     else
         q->head = c = more;
-    q->len += n;
+    q->len += (uint32_t)n;
     for (;;) {
         size_t here = chunk_room(q) - c->to < n ? chunk_room(q) - c->to : n;
         memcpy(c->bytes + c->to, p, here);
@@ -103,7 +105,7 @@ int bufq_peek(const struct bufq *q, struct iovec *iov, int max)
 
 void bufq_consume(struct bufq *q, size_t n)
 {
-    q->len -= n;
+    q->len -= (uint32_t)n;
     while (q->head != NULL) {
         struct bufq_chunk *c = q->head;
         size_t here = c->to - c->from < n ? c->to - c->from : n;

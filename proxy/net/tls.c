@@ -307,8 +307,8 @@ static void tls_keep(struct tls *t, bool from_stash)
     if (s->flags & STREAM_FINISHING) {
         s->stash_len = 0;
     } else if (from_stash) {
-        s->stash_off += s->stash_len - (uint32_t)t->in_n;
-        s->stash_len = (uint32_t)t->in_n;
+        s->stash_off += s->stash_len - t->in_n;
+        s->stash_len = t->in_n;
     } else if (t->in_n > 0 && stream_live(s) && !(s->flags & STREAM_EOF) &&
                !stream_stash(s, t->in, t->in_n)) {
         stream_fail(s, REASON_NO_MEMORY, NULL);
@@ -333,7 +333,7 @@ void tls_feed(struct stream *s, const char *data, size_t n, bool from_stash)
     struct tls *t = s->tls;
 
     t->in = data;
-    t->in_n = n;
+    t->in_n = (uint32_t)n;
     if ((s->flags & STREAM_OPEN) == 0)
         tls_handshake(t);
     if ((s->flags & (STREAM_OPEN | STREAM_PAUSED | STREAM_EOF)) == STREAM_OPEN && stream_live(s) &&
@@ -350,7 +350,7 @@ void tls_peek(struct stream *s, const char *data, size_t n)
     int r, e;
 
     t->in = data;
-    t->in_n = n;
+    t->in_n = (uint32_t)n;
     tls_errors_expect_none("SSL_peek");
     tls_memory_filled(&t->filled);
     r = SSL_peek(t->ssl, &c, 1);

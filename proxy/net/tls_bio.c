@@ -81,7 +81,7 @@ static int bio_read(BIO *b, char *to, int size)
     n = t->in_n < (size_t)size ? t->in_n : (size_t)size;
     memcpy(to, t->in, n);
     t->in += n;
-    t->in_n -= n;
+    t->in_n -= (uint32_t)n;
     if (t->filled < TLS_PIECE)
         t->filled += (uint32_t)n;
     return (int)n;

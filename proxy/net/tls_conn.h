@@ -12,20 +12,20 @@ struct tls {
     struct stream *stream;
     /* ciphertext on its way into OpenSSL, in the worker's buffer or the stash; NULL between calls */
     const char *in;
-    size_t in_n;
+    uint32_t in_n;
     uint32_t tx_n; /* ciphertext in the worker's tx, of the call into OpenSSL that is under way */
     uint32_t
         filled; /* octets given to OpenSSL since it took its buffer for reading; the last ones, if it is many */
-    uint32_t extra; /* messages beside application data since extra_since */
-    uint32_t tiny;  /* records that carry next to nothing, less what others have carried */
+    uint32_t extra;   /* messages beside application data since extra_since */
+    uint32_t tiny;    /* records that carry next to nothing, less what others have carried */
+    bool untidy : 1;  /* a handshake message or an alert was read: the buffer is still there */
+    bool sealing : 1; /* inside tls_seal's SSL_write */
+    bool broken : 1;  /* memory ran out in a callback, or the peer floods: give up */
+    bool flood : 1;   /* the peer floods */
     uint64_t extra_since;
     /* ciphertext that came while s->send was in flight: answers to the peer's KeyUpdate, alerts */
     char *more;
     uint32_t more_n, more_size;
-    bool untidy;         /* a handshake message or an alert was read: the buffer is still there */
-    bool sealing;        /* inside tls_seal's SSL_write */
-    bool broken;         /* memory ran out in a callback, or the peer floods: give up */
-    bool flood;          /* the peer floods */
     const char *refused; /* static */
     char *fail;
 };
