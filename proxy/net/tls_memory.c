@@ -7,7 +7,9 @@
  * What was decrypted in them may be a password. SSL_OP_CLEANSE_PLAINTEXT would overwrite all 17 KB behind every record, in steps of
  * eight octets: a fifth of what a small request costs. Here it is as much as was written.
  */
+#include <assert.h>
 #include <malloc.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <openssl/crypto.h>
@@ -23,6 +25,10 @@
 #define PIECE_SMALLEST (16 * 1024)
 
 #define FRAME 64 /* in front of what a record brings: its head, alignment */
+
+/* Next to nothing else that is freed begins at such an address: so most of it need not be asked for its size. */
+#define PIECE_ALIGNMENT 512
+static_assert(TLS_PIECE % PIECE_ALIGNMENT == 0, "aligned_alloc() wants it so");
 
 static __thread struct {
     unsigned n;
@@ -55,7 +61,7 @@ static void *memory_take(size_t n, const char *file, int line)
         return malloc(n);
     if (filled != NULL)
         *filled = 0;
-    latest = kept.n > 0 ? kept.v[--kept.n] : malloc(TLS_PIECE);
+    latest = kept.n > 0 ? kept.v[--kept.n] : aligned_alloc(PIECE_ALIGNMENT, TLS_PIECE);
     return (void *)latest;
 }
 
@@ -91,11 +97,19 @@ static bool piece_is_lent(const void *p)
     return false;
 }
 
+static bool is_piece(void *p)
+{
+    size_t n;
+
+    if (p == NULL || (uintptr_t)p % PIECE_ALIGNMENT != 0)
+        return false;
+    n = malloc_usable_size(p);
+    return n >= TLS_PIECE && n < TLS_PIECE + 64;
+}
+
 static void memory_give(void *p, const char *file, int line)
 {
-    size_t n = p != NULL ? malloc_usable_size(p) : 0;
-
-    if (n < TLS_PIECE || n >= TLS_PIECE + 64) {
+    if (!is_piece(p)) {
         free(p);
         return;
     }

@@ -71,8 +71,8 @@ def channel_origin(released):
     """Answers OUT with its own phrase and then echoes what IN brings."""
     def handler(request, wire, sock):
         if request.method == "RPC_OUT_DATA" and request.get("Content-Length") in ("76", "120"):
+            released.append(("out", sock))  # before the client knows, and sends what is to come back here
             sock.sendall(b"HTTP/1.1 200 Success\r\nContent-Type: application/rpc\r\nContent-Length: 1073741824\r\n\r\nhello")
-            released.append(("out", sock))
             return None
         if request.method == "RPC_IN_DATA":
             released.append(("in", sock))
