@@ -156,7 +156,9 @@ void tls_free(struct stream *s)
     /* To OpenSSL a connection that ends without close_notify spoils its session; a reset says nothing about the keys. */
     if (t->fail == NULL && t->refused == NULL)
         SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    tls_memory_filled(&t->filled);
     SSL_free(t->ssl);
+    tls_memory_filled(NULL);
     tls_errors_drop();
     free(t->more);
     free(t->fail);
@@ -317,8 +319,8 @@ static void tls_keep(struct tls *t, bool from_stash)
     t->in_n = 0;
 }
 
-/* Behind a handshake message (a client's tickets, most of all) and an alert SSL_MODE_RELEASE_BUFFERS leaves the buffer for
- * reading, which would stay for as long as the connection waits: for its client, or for the end of its closing. */
+/* Behind a handshake message (a client's tickets, most of all) and an alert, read or written, SSL_MODE_RELEASE_BUFFERS leaves
+ * the buffer, which would stay for as long as the connection waits: for its client, or for the end of its closing. */
 static void tls_tidy(struct tls *t)
 {
     if (!t->untidy || (t->stream->flags & STREAM_OPEN) == 0)
@@ -420,11 +422,11 @@ void tls_notify(struct stream *s)
 
     s->flags |= STREAM_NOTIFIED;
     tls_errors_expect_none("SSL_shutdown");
-    tls_memory_sealed();
     SSL_shutdown(t->ssl); /* only its own half: the answer is not waited for (RFC 8446 6.1) */
-    tls_memory_filled(NULL);
     tls_errors_drop();
     tls_flush(t);
+    t->untidy = true;
+    tls_tidy(t);
 }
 
 /* ---- what the handshake told ---- */

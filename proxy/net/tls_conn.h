@@ -18,7 +18,7 @@ struct tls {
         filled; /* octets given to OpenSSL since it took its buffer for reading; the last ones, if it is many */
     uint32_t extra;   /* messages beside application data since extra_since */
     uint32_t tiny;    /* records that carry next to nothing, less what others have carried */
-    bool untidy : 1;  /* a handshake message or an alert was read: the buffer is still there */
+    bool untidy : 1;  /* a handshake message or an alert has left its buffer behind */
     bool sealing : 1; /* inside tls_seal's SSL_write */
     bool broken : 1;  /* memory ran out in a callback, or the peer floods: give up */
     bool flood : 1;   /* the peer floods */
