@@ -106,6 +106,9 @@ void stream_set_high_mark(struct stream *s, uint32_t bytes);
 /* The slowest pace at which the peer may take what is queued; counted only while something is, also after stream_finish(). One that
  * is slower fails with REASON_CLIENT_SLOW_READ. Default: any. */
 void stream_set_pace(struct stream *s, const struct pace_limit *l);
+/* The next stream_write is the last, and stream_end or stream_finish follows at once: text, close_notify and FIN may leave in one
+ * segment, which wakes the peer once. */
+void stream_last(struct stream *s);
 /* After the queue is out: close_notify, then FIN. Reading goes on. */
 void stream_end(struct stream *s);
 /* Graceful last words: stream_end, then read and discard until EOF or `linger_ms`, then close (RFC 9112 9.6: an answer

@@ -347,6 +347,8 @@ void txn_reply(struct txn *t, struct reply *r, enum reason why)
     }
     t->status = r->status;
     batch_str(c, &s->stream, text);
+    if (t->close_client)
+        stream_last(&s->stream);
     batch_flush(c);
     if (t->close_client || t->req == TXN_REQ_DONE) {
         txn_end(t, !t->close_client);

@@ -161,6 +161,8 @@ static void response_end(struct txn *t, bool leftover)
         return;
     }
     t->resp = TXN_RESP_DONE;
+    if (t->close_client)
+        stream_last(&s->stream);
     batch_flush(txn_core(t));
     response_release(t, leftover);
     if (t->req == TXN_REQ_DONE || t->close_client) {

@@ -34,7 +34,7 @@ enum {
     STREAM_FAIL_DUE = 1 << 12,  /* on_fail follows in the next turn */
     STREAM_FINISHING = 1 << 13, /* no upcall but on_closed */
     STREAM_CLOSING = 1 << 14,
-    STREAM_LINGERED = 1 << 15, /* the linger timer runs since the FIN */
+    STREAM_LAST = 1 << 15, /* what is written may wait for the FIN */
 };
 
 #define STREAM_HIGH_MARK 65536

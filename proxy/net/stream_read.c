@@ -237,6 +237,10 @@ static void stream_received_end(struct stream *s)
 {
     int error;
 
+    if ((s->flags & (STREAM_FINISHING | STREAM_ENDED)) == (STREAM_FINISHING | STREAM_ENDED)) {
+        stream_fin(s); /* nobody is told how it ended */
+        return;
+    }
     if (s->flags & STREAM_FAIL_DUE)
         return; /* a write has taken the socket's error: what is left of it looks like an end, and is none */
     error = stream_pending_error(s);

@@ -1,7 +1,9 @@
 /*
  * From stream_write to the socket: at once what the socket takes, the rest from the queue as it drains.
  */
+#include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include "stream_int.h"
 #include "tcp_acknowledged.h"
 
@@ -189,10 +191,27 @@ bool stream_send_tail(struct stream *s, const char *data, size_t n)
     return stream_send_rest(s, &c);
 }
 
+void stream_last(struct stream *s)
+{
+    s->flags |= STREAM_LAST;
+}
+
+/* The kernel holds an incomplete segment back until the shutdown, for 200 ms at most. */
+static int stream_try_last(struct stream *s, const struct iovec *iov, int n)
+{
+    struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
+    ssize_t r = sendmsg(stream_fd(s), &m, MSG_MORE | MSG_NOSIGNAL | MSG_DONTWAIT);
+
+    if (r >= 0)
+        return (int)r;
+    return errno == EINTR ? UV_EAGAIN : uv_translate_sys_error(errno);
+}
+
 /* Bytes taken, 0 when the socket is full, -1 when it is broken. */
 static ssize_t stream_try(struct stream *s, const struct iovec *iov, int n)
 {
-    int r = uv_try_write(&s->uv.stream, (const uv_buf_t *)iov, (unsigned)n);
+    int r = s->flags & STREAM_LAST ? stream_try_last(s, iov, n)
+                                   : uv_try_write(&s->uv.stream, (const uv_buf_t *)iov, (unsigned)n);
 
     if (r >= 0)
         return r;

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "segments.h"
 #include "transport.h"
 
 #define MUCH (8u << 20) /* more than the kernel takes */
@@ -221,6 +222,33 @@ static void test_finish_against_a_sender(struct scene *s)
     free(answer);
 }
 
+/* Each segment wakes the peer. */
+static void test_last_words_in_one_segment(struct scene *s)
+{
+    uint32_t before = segments_in(s->peer.fd);
+    size_t n;
+
+    stream_last(&s->probe.s);
+    assert_int_equal(probe_write(&s->probe, "answer", 6), 0);
+    stream_finish(&s->probe.s, 5000, 5000);
+    assert_int_equal(peer_read_end(s->w, &s->peer, &n, NULL), PEER_CLEAN);
+    assert_int_equal(n, 6);
+    assert_int_equal(segments_in(s->peer.fd) - before, 1);
+}
+
+static void test_last_words_that_wait(struct scene *s)
+{
+    char *text = zeros(MUCH);
+    size_t n;
+
+    stream_last(&s->probe.s);
+    assert_true(probe_write(&s->probe, text, MUCH - 1) > 0);
+    stream_finish(&s->probe.s, 5000, 5000);
+    assert_int_equal(peer_read_end(s->w, &s->peer, &n, NULL), PEER_CLEAN);
+    assert_int_equal(n, MUCH - 1);
+    free(text);
+}
+
 static void test_finish_waits_no_longer(struct scene *s)
 {
     size_t n;
@@ -428,6 +456,8 @@ int main(void)
         {"closed with all sent", test_closed_with_all_sent, false},
         {"closed with a queue", test_closed_with_a_queue, false},
         {"finish against a sender", test_finish_against_a_sender, false},
+        {"last words in one segment", test_last_words_in_one_segment, false},
+        {"last words that wait", test_last_words_that_wait, false},
         {"finish waits no longer", test_finish_waits_no_longer, false},
         {"finish, not taken", test_finish_not_taken, false},
         {"finish at once", test_finish_at_once, false},
