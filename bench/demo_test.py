@@ -80,15 +80,16 @@ def programs(pid):
     return found
 
 
-def ignore_interrupt():
+def in_the_background():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has ignored, for good reason
 
 
 def start(background=False):
     """`background`: as a shell without job control starts what ends in &."""
     return subprocess.Popen([os.path.join(HERE, "demo"), sys.argv[1]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True, start_new_session=True,
-                            preexec_fn=ignore_interrupt if background else None)
+                            preexec_fn=in_the_background if background else None)
 
 
 def ends(number, first=None, background=False):
