@@ -144,6 +144,8 @@ void txn_abort_client(struct txn *t, enum reason why);
 /* 503 where no answer has begun and the client returns by itself; false: nothing was done. */
 bool txn_put_off(struct txn *t, enum reason why);
 bool txn_request_complete(const struct txn *t);
+/* The answer is whole: what is left of it goes out, together with the connection's end where that follows. */
+void txn_flush_answer(struct txn *t);
 /* The connection should end with this answer: Postern stops, or has a newer configuration. */
 bool txn_is_last(const struct txn *t);
 void txn_drop_backend(struct txn *t, bool abort);

@@ -322,6 +322,13 @@ static bool reply_may_keep(const struct txn *t)
            t->body_seen == 0;
 }
 
+void txn_flush_answer(struct txn *t)
+{
+    if (t->close_client)
+        stream_last(&t->session->stream);
+    batch_flush(txn_core(t));
+}
+
 void txn_reply(struct txn *t, struct reply *r, enum reason why)
 {
     struct session *s = t->session;
@@ -347,9 +354,7 @@ void txn_reply(struct txn *t, struct reply *r, enum reason why)
     }
     t->status = r->status;
     batch_str(c, &s->stream, text);
-    if (t->close_client)
-        stream_last(&s->stream);
-    batch_flush(c);
+    txn_flush_answer(t);
     if (t->close_client || t->req == TXN_REQ_DONE) {
         txn_end(t, !t->close_client);
         return;

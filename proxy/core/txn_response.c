@@ -161,9 +161,7 @@ static void response_end(struct txn *t, bool leftover)
         return;
     }
     t->resp = TXN_RESP_DONE;
-    if (t->close_client)
-        stream_last(&s->stream);
-    batch_flush(txn_core(t));
+    txn_flush_answer(t);
     response_release(t, leftover);
     if (t->req == TXN_REQ_DONE || t->close_client) {
         txn_end(t, !t->close_client);
