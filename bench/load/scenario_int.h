@@ -7,7 +7,7 @@
 
 #define REFUSE(r, n, ...) conf_finding_add((r)->findings, CONF_ERROR, (n)->mark, __VA_ARGS__)
 
-/* scenario_net.c: where to connect, and from where */
+/* scenario_net.c: where to connect */
 void scenario_resolve(struct option_reader *r, struct scenario *s, const struct conf_node *at,
                       const char *target);
 /* scenario_sources.c: what `map` says of them, in `text`. */

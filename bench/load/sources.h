@@ -1,6 +1,6 @@
 /*
  * sources: the addresses that connections come from, in turn, as a scenario writes them: one, a prefix, or from one to
- * another, in IPv4 or IPv6. Syntax and arithmetic; whether they are this machine's is scenario_net.c's to find out.
+ * another, in IPv4 or IPv6. Syntax and arithmetic; whether they are this machine's is scenario_sources.c's to find out.
  */
 #ifndef LOAD_SOURCES_H
 #define LOAD_SOURCES_H
