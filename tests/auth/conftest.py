@@ -1,7 +1,7 @@
 """What stands on either side of the gate, wherever a test has none of its own."""
 import pytest
 
-from directories import Asker
+from directories import Asker, made
 from gate import ActiveDirectory, echo_origin
 
 
@@ -15,16 +15,8 @@ def ad(request):
 
 @pytest.fixture
 def asker():
-    """asker(directories, groups): closed, and its exit looked at, when the test is over."""
-    made = []
-
-    def make(*args, **kw):
-        made.append(Asker(*args, **kw))
-        return made[-1]
-
-    yield make
-    for a in made:
-        a.close()
+    """asker(directories, groups)"""
+    yield from made(Asker)
 
 
 @pytest.fixture

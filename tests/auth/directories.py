@@ -52,6 +52,19 @@ def wait_until(condition, seconds=10.0, step=0.02):
     return bool(condition())
 
 
+def made(kind):
+    """For fixtures: makes as many of `kind` as a test wants; each is closed when the test is over."""
+    every = []
+
+    def make(*args, **kw):
+        every.append(kind(*args, **kw))
+        return every[-1]
+
+    yield make
+    for one in every:
+        one.close()
+
+
 def connects(port):
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()

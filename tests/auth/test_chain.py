@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from directories import POSTERN, Asker, Hang, Responder, certs
+from directories import POSTERN, Asker, Hang, Responder, certs, made
 
 OK = ("ok", "ok")
 UNKNOWN = ("wrong", "unknown_user")
@@ -16,19 +16,15 @@ def asker(tmp_path):
     for name, password in (("local", "word"), ("both", "local")):
         subprocess.run([POSTERN, "passwd", str(users), "add", name], input=password + "\n", text=True, check=True,
                        stderr=subprocess.DEVNULL)
-    made = []
 
-    def make(responder, rule="", order="[ad, local]", more=""):
+    def ask(responder, rule="", order="[ad, local]", more=""):
         text = """\
   ad: {type: ldap, servers: ["ldaps://127.0.0.1:%d"], trust: %s, bind_as: "{user}@corp.example.com", answer_timeout: 500ms}
   local: {type: user_file, path: %s%s}
   d: {type: chain, directories: %s%s}""" % (responder.port, certs("root.pem"), users, more, order, rule)
-        made.append(Asker(text))
-        return made[-1]
+        return Asker(text)
 
-    yield make
-    for a in made:
-        a.close()
+    yield from made(ask)
 
 
 @pytest.fixture

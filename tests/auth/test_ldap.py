@@ -9,7 +9,7 @@ import time
 import pytest
 
 from directories import (BASE, SLOW, Drop, Hang, Responder, Slapd, certs, children, free_port,
-                         integer, message, octets, result, tlv, user_dn, wait_until)
+                         integer, made, message, octets, result, tlv, user_dn, wait_until)
 
 PEOPLE = "ou=people," + BASE
 MAIL, STAFF = "cn=mail,ou=groups," + BASE, "cn=staff,ou=groups," + BASE
@@ -25,15 +25,7 @@ def slapd():
 
 @pytest.fixture
 def responder():
-    made = []
-
-    def make(*args, **kw):
-        made.append(Responder(*args, **kw))
-        return made[-1]
-
-    yield make
-    for r in made:
-        r.close()
+    yield from made(Responder)
 
 
 def url(server):

@@ -1,6 +1,7 @@
 """type: radius against freeradius and against a scripted server."""
 import pytest
 
+from directories import made
 from radius import (ACCEPT, CHALLENGE, REJECT, SECRET, FreeRadius, RadiusResponder, answer, attribute, nap)
 
 OK = ("ok", "ok")
@@ -18,15 +19,7 @@ def freeradius():
 
 @pytest.fixture
 def responder():
-    made = []
-
-    def make(reply):
-        made.append(RadiusResponder(reply))
-        return made[-1]
-
-    yield make
-    for r in made:
-        r.close()
+    yield from made(RadiusResponder)
 
 
 def directory(*servers, more=""):
