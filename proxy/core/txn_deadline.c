@@ -102,7 +102,7 @@ static struct due txn_due(struct txn *t)
         due_min(&d, t->active_ms, l->head_timeout, REASON_CLIENT_TIMEOUT, 0);
     else
         due_min(&d, t->active_ms, v->idle_timeout, REASON_RELAY_IDLE, 0);
-    if (t->half_closed && t->resp == TXN_RESP_NONE)
+    if (t->half_closed && t->resp != TXN_RESP_DONE) /* most such have gone, which only writing would tell */
         due_min(&d, t->active_ms, HALF_CLOSED_GRACE_MS, REASON_CLIENT_CLOSED, 0);
     due_of_body(t, &d);
     return d;

@@ -193,20 +193,42 @@ def test_out_channel_half_closes():
         assert b"b" * 76 in handler.read(len(handler.heads[0].raw) + 76)
 
 
+def half_close(client):
+    client.sock.setblocking(False)
+    with pytest.raises(OSError):
+        client.sock.unwrap()  # sends close_notify; the proxy's own is not there yet
+    client.sock.setblocking(True)
+
+
 def test_client_ends_its_side_of_a_finished_request():
-    """close_notify and FIN after a complete request: the answer still comes, however long it takes."""
+    """close_notify after a complete request: the answer still comes."""
     handler, origin = seam()
     with origin, Proxy(config([origin.url])) as proxy, Client(proxy) as client:
         client.send(head("RPC_OUT_DATA", 76) + b"a" * 76)
         handler.read(76)
-        client.sock.setblocking(False)
-        with pytest.raises(OSError):
-            client.sock.unwrap()  # sends close_notify; the proxy's own is not there yet
-        client.sock.setblocking(True)
+        half_close(client)
         time.sleep(0.1)
         handler.say.put(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         assert wait_until(lambda: proxy.access(0, client=client) != [])
         assert [(x["status"], x["bytes_out"]) for x in proxy.access(client=client)] == [(200, 2)]
+
+
+@pytest.mark.parametrize("began", [False, True], ids=["unanswered", "answering"])
+def test_client_that_has_gone_does_not_hold_its_channel(began):
+    """Farewell and FIN after a complete request: to TCP a client that has gone looks as one that only ended its side. A server that
+    says nothing would never find out."""
+    handler, origin = seam(b"HTTP/1.1 200 Success\r\nContent-Length: 1000\r\n\r\n" if began else b"")
+    with origin, Proxy(config([origin.url])) as proxy, Client(proxy) as client:
+        client.send(head("RPC_OUT_DATA", 76) + b"a" * 76)
+        handler.read(76)
+        if began:
+            assert client.head().status == 200
+        half_close(client)
+        client.sock.shutdown(socket.SHUT_WR)
+        client.sock.close()
+        assert handler.got.get(timeout=20 * SLOW) in (b"", None)
+        assert wait_until(lambda: proxy.access(0, client=client) != [])
+        assert [x["reason"] for x in proxy.access(client=client)] == ["client_closed"]
 
 
 # ---- streams of the other clients
