@@ -27,11 +27,11 @@ def start(command, cores, log):
                                 preexec_fn=lambda: os.sched_setaffinity(0, cores))
 
 
-def stop(process, how=signal.SIGTERM):
+def stop(process, how=signal.SIGTERM, patience=10):
     if process.poll() is None:
         process.send_signal(how)
         try:
-            process.wait(10)
+            process.wait(patience)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -105,7 +105,7 @@ class Proxy:
             "CHAIN": os.path.join(place.certs, certificate + ".pem"), "KEY": os.path.join(place.certs, certificate + ".key"),
             "BACKEND": "127.0.0.1:%d" % backend.port, "SCHEME": "https" if tls else "http",
             "BACKEND_TLS": self.tls_text % {"ca": os.path.join(place.certs, "backend-ca.pem")} if tls else "",
-            "BODY_BUFFER": "128k", "AUTH": "", "USERS": "",
+            "BODY_BUFFER": row.body_buffer, "AUTH": "", "USERS": "",
         }
         if row.users:
             self.ask_for_basic([("user%d" % i, "secret%d" % i) for i in range(row.users)])
@@ -114,9 +114,10 @@ class Proxy:
         wait_for(self.port, self.process, self.log)
 
     def close(self):
-        stop(self.process, self.stop_signal)
+        stop(self.process, self.stop_signal, self.patience)
 
     stop_signal = signal.SIGTERM
+    patience = 1  # s; whoever still drains what the load has left behind is killed
 
 
 class Postern(Proxy):
@@ -137,6 +138,7 @@ class Postern(Proxy):
 
 class Nginx(Proxy):
     name = "nginx"
+    patience = 10  # its workers would outlive a killed master
     tls_text = ("proxy_ssl_trusted_certificate %(ca)s; proxy_ssl_verify on; proxy_ssl_name localhost; "
                 "proxy_ssl_session_reuse on; proxy_ssl_protocols TLSv1.2 TLSv1.3;")
 
