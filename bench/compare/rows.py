@@ -14,6 +14,11 @@ class Row:
         self.users = users  # who sign in with Basic at the proxy, in turn; 0: nobody
 
 
+def until_open(connections):
+    """Their handshakes, at both sides of the proxy, are no part of what is measured."""
+    return "1500ms" if connections > 1000 else "1s" if connections > 200 else None
+
+
 def handshake(certificate, version, resumed, target, quick=False):
     name = "%s %s, TLS %s + request" % ("resumed" if resumed else "full handshake", certificate.upper(), version)
     key = "%s-%s-%s" % ("resumed" if resumed else "full", certificate, version)
@@ -26,7 +31,7 @@ def request(clients, backend, target=None, quick=False, rate=None):
     name = "1 KB request, %s, %s backend" % (how, backend_name(backend))
     mix = "{kind: request, clients: %d%s}" % (clients, ", rate: %d" % rate if rate else "")
     key = "request-%s-%s" % ("rate" if rate else clients, backend)
-    return Row(key, name, mix, backend=backend, quick=quick, target=target)
+    return Row(key, name, mix, backend=backend, quick=quick, target=target, warm_up=until_open(clients))
 
 
 def signed_in(clients, users):
@@ -46,7 +51,7 @@ def transfer(kind, megabytes, backend, target=None, quick=False, body_buffer=Non
 def rpc(pairs, backend="plain", target=None, quick=False):
     name = "RPC round trip, %d pair%s, %s backend" % (pairs, "" if pairs == 1 else "s", backend_name(backend))
     return Row("rpc-%d-%s" % (pairs, backend), name, "{kind: rpc, clients: %d}" % pairs, operation="round trip",
-               backend=backend, quick=quick, target=target, ramp="500ms" if pairs >= 100 else "0s")
+               backend=backend, quick=quick, target=target, ramp="500ms" if pairs >= 100 else "0s", warm_up=until_open(2 * pairs))
 
 
 def held(kind, clients, backend, title, target, quick):
