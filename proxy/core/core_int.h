@@ -22,7 +22,8 @@
 #define DISCARD_MAX (64u << 10) /* request body thrown away to keep a connection after a refusal */
 #define INTERIM_MAX 16          /* 1xx answers to one request */
 #define PARK_AFTER_MS 1000
-/* How long a client that has ended its side may wait for the next octet of its answer: to TCP it looks as one that is gone. */
+/* How long a client that has ended its side, and has nothing to take, may wait for the next octet of its answer: to TCP it looks
+ * as one that is gone. */
 #define HALF_CLOSED_GRACE_MS 5000
 /* How long a client that is between two requests may still send one after the stop: it cannot know yet. */
 #define DRAIN_GRACE_MS 500

@@ -96,14 +96,15 @@ static struct due txn_due(struct txn *t)
 
     if (stream_queued(&t->session->stream) > 0)
         due_min(&d, t->active_ms, l->write_timeout, REASON_CLIENT_TIMEOUT, 0);
+    else if (t->half_closed && t->resp != TXN_RESP_DONE)
+        /* most such have gone, which only writing would tell */
+        due_min(&d, t->active_ms, HALF_CLOSED_GRACE_MS, REASON_CLIENT_CLOSED, 0);
     if (t->resp == TXN_RESP_NONE)
         due_before_answer(t, &d);
     else if (t->resp == TXN_RESP_DONE)
         due_min(&d, t->active_ms, l->head_timeout, REASON_CLIENT_TIMEOUT, 0);
     else
         due_min(&d, t->active_ms, v->idle_timeout, REASON_RELAY_IDLE, 0);
-    if (t->half_closed && t->resp != TXN_RESP_DONE) /* most such have gone, which only writing would tell */
-        due_min(&d, t->active_ms, HALF_CLOSED_GRACE_MS, REASON_CLIENT_CLOSED, 0);
     due_of_body(t, &d);
     return d;
 }

@@ -323,6 +323,18 @@ class Client:
             head.append("Content-Length: %d" % len(body))
         self.send(("\r\n".join(head) + "\r\n\r\n").encode("latin-1") + (body or b""))
 
+    def half_close(self):
+        """Says close_notify; the proxy's own is not there yet."""
+        self.sock.setblocking(False)
+        try:
+            self.sock.unwrap()
+        except ssl.SSLWantReadError:
+            pass
+        else:
+            raise AssertionError("the proxy had ended its side already")
+        finally:
+            self.sock.settimeout(10 * SLOW)
+
     def head(self):
         return Response(self.wire.until(b"\r\n\r\n"))
 

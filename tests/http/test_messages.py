@@ -222,14 +222,7 @@ def test_half_closed_client_still_gets_its_answer(script, proxy):
     script.answers["slow"] = lambda r, w, s: (time.sleep(0.1), answer(200, b"slow"))[1]
     with Client(proxy) as client:
         raw(client, "GET /owa/slow HTTP/1.1\nHost: mail.example.com\n\n")
-        # close_notify and FIN, and read on
-        client.sock.setblocking(False)
-        try:
-            client.sock.unwrap()
-        except (OSError, ValueError):
-            pass
-        client.sock.setblocking(True)
-        client.sock.settimeout(10 * SLOW)
+        client.half_close()
         try:
             assert client.response().body == b"slow"
         except (EOFError, OSError):

@@ -193,20 +193,13 @@ def test_out_channel_half_closes():
         assert b"b" * 76 in handler.read(len(handler.heads[0].raw) + 76)
 
 
-def half_close(client):
-    client.sock.setblocking(False)
-    with pytest.raises(OSError):
-        client.sock.unwrap()  # sends close_notify; the proxy's own is not there yet
-    client.sock.setblocking(True)
-
-
 def test_client_ends_its_side_of_a_finished_request():
     """close_notify after a complete request: the answer still comes."""
     handler, origin = seam()
     with origin, Proxy(config([origin.url])) as proxy, Client(proxy) as client:
         client.send(head("RPC_OUT_DATA", 76) + b"a" * 76)
         handler.read(76)
-        half_close(client)
+        client.half_close()
         time.sleep(0.1)
         handler.say.put(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         assert wait_until(lambda: proxy.access(0, client=client) != [])
@@ -223,12 +216,30 @@ def test_client_that_has_gone_does_not_hold_its_channel(began):
         handler.read(76)
         if began:
             assert client.head().status == 200
-        half_close(client)
+        client.half_close()
         client.sock.shutdown(socket.SHUT_WR)
         client.sock.close()
         assert handler.got.get(timeout=20 * SLOW) in (b"", None)
         assert wait_until(lambda: proxy.access(0, client=client) != [])
         assert [x["reason"] for x in proxy.access(client=client)] == ["client_closed"]
+
+
+def test_client_that_is_slow_to_take_its_answer_has_not_gone():
+    """It ended its side, and takes nothing for longer than a silent server's channel would live: what is written is still its own."""
+    size = 16 * MIB
+    handler, origin = seam(b"HTTP/1.1 200 Success\r\nContent-Length: %d\r\n\r\n" % size)
+    with origin, Proxy(config([origin.url])) as proxy, Client(proxy, window=65536) as client:
+        client.send(head("RPC_OUT_DATA", 76) + b"a" * 76)
+        handler.read(76)
+        assert client.head().status == 200
+        client.half_close()
+        handler.say.put(bytes(size))
+        time.sleep(13)
+        client.sock.setblocking(True)
+        while os.read(client.sock.fileno(), MIB):  # this library decrypts nothing after its own close_notify
+            pass
+        assert wait_until(lambda: proxy.access(0, client=client) != [])
+        assert [(x["reason"], x["bytes_out"]) for x in proxy.access(client=client)] == [("ok", size)]
 
 
 # ---- streams of the other clients
