@@ -105,7 +105,7 @@ class Proxy:
             "CHAIN": os.path.join(place.certs, certificate + ".pem"), "KEY": os.path.join(place.certs, certificate + ".key"),
             "BACKEND": "127.0.0.1:%d" % backend.port, "SCHEME": "https" if tls else "http",
             "BACKEND_TLS": self.tls_text % {"ca": os.path.join(place.certs, "backend-ca.pem")} if tls else "",
-            "BODY_BUFFER": row.body_buffer, "AUTH": "", "USERS": "",
+            "BODY_BUFFER": "16k" if row.untuned else "128k", "AUTH": "", "USERS": "",
         }
         if row.users:
             self.ask_for_basic([("user%d" % i, "secret%d" % i) for i in range(row.users)])
